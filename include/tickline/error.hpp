@@ -1,0 +1,107 @@
+// Errors of the whole library: one enum, a name and a sentence for each value, and the two shapes that carry
+// them.
+//
+// - parse_result: per line and per value, shaped like std::from_chars_result: where parsing stopped, and a
+// code.
+// - result<T>: for cold operations that can fail (look-ups, configuration). std::expected is C++23; this is
+// the part of it we use.
+//
+// The library never throws, never prints and never aborts, with one exception that cannot be had otherwise in
+// header-only code: where memory runs out, operator new throws, and a program built without exceptions ends.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace tickline {
+inline namespace v0 {
+
+enum class errc : std::uint8_t {
+    ok = 0,
+    blank,
+    cut,
+    bad_time,
+    bad_operation,
+    bad_request_uri,
+    ambiguous,
+    spliced,
+    number_overflow,
+    line_too_long,
+    bad_digit,
+    bad_address,
+    bad_network,
+    out_of_range,
+    bad_pattern,
+    read_failed,
+};
+
+// How many values errc has: loops over all errors and tables by error use it.
+inline constexpr int errc_count = static_cast<int>(errc::read_failed) + 1;
+
+namespace detail {
+struct error_text {
+    std::string_view name;
+    std::string_view sentence;
+};
+
+inline constexpr error_text error_texts[errc_count] = {
+    {"ok", "no error"},
+    {"blank", "the line is empty or holds only blanks"},
+    {"cut", "the line ends before its 17th field, or inside a quoted one: the record was cut"},
+    {"bad_time", "the third field is not a time like [06/Feb/2019:00:00:38 +0000]"},
+    {"bad_operation", "no operation such as REST.GET.OBJECT stands where requester and request id end"},
+    {"bad_request_uri", "the field behind the key is neither - nor a quoted request-URI"},
+    {"ambiguous", "several quotes could end the request-URI, so status and bytes cannot be told for sure"},
+    {"spliced", "two records were written into one line"},
+    {"number_overflow", "a number does not fit into 64 bits"},
+    {"line_too_long", "the line is longer than max_line_bytes"},
+    {"bad_digit", "a byte that is not a digit stands in a number"},
+    {"bad_address", "not an IPv4 or IPv6 address"},
+    {"bad_network", "not a network such as 192.0.2.0/24: the prefix length is wrong, or host bits are set"},
+    {"out_of_range", "the value lies outside the range of the type"},
+    {"bad_pattern", "not a regular expression that RE2 accepts"},
+    {"read_failed", "the file could not be read"},
+};
+}  // namespace detail
+
+// A short stable word for accounting, file columns and JSON, e.g. "bad_time".
+constexpr std::string_view name(errc error) noexcept {
+    return detail::error_texts[static_cast<int>(error)].name;
+}
+
+// One sentence for people.
+constexpr std::string_view message(errc error) noexcept {
+    return detail::error_texts[static_cast<int>(error)].sentence;
+}
+
+// Where parsing stopped, and why. True if and only if the parse succeeded.
+struct parse_result {
+    const char* ptr = nullptr;
+    errc error = errc::ok;
+
+    constexpr explicit operator bool() const noexcept { return error == errc::ok; }
+};
+
+// A value, or the reason why there is none. Reading value() of a failed result is a bug in the caller.
+template <class T>
+class [[nodiscard]] result {
+  public:
+    constexpr result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+    constexpr result(errc error) : state_(std::in_place_index<1>, error) {}
+
+    constexpr explicit operator bool() const noexcept { return state_.index() == 0; }
+    constexpr const T& value() const& noexcept { return *std::get_if<0>(&state_); }
+    constexpr T&& value() && noexcept { return std::move(*std::get_if<0>(&state_)); }
+    constexpr errc error() const noexcept {
+        const errc* error = std::get_if<1>(&state_);
+        return error == nullptr ? errc::ok : *error;
+    }
+
+  private:
+    std::variant<T, errc> state_;
+};
+
+}  // namespace v0
+}  // namespace tickline

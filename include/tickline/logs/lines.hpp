@@ -1,0 +1,259 @@
+// Bytes to whole lines: over a buffer, or over a file or stream of any size in bounded memory.
+//
+// A line ends at '\n' and nowhere else (not at '\r', '\v', U+2028 ...); one '\r' before it belongs to the line end.
+// The last line of a source may lack its newline. Positions are bytes from the start of the source.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include <unistd.h>
+
+#include "tickline/arrow/buffer.hpp"
+
+namespace tickline {
+inline namespace v0 {
+
+struct log_line {
+    std::string_view text;     // without line end
+    std::uint64_t offset = 0;  // of its first byte in the buffer
+    std::uint64_t number = 0;  // from 1
+};
+
+// for (auto line : tickline::lines(buffer)). Views point into the buffer, which must outlive them.
+class lines {
+  public:
+    constexpr explicit lines(std::string_view buffer) noexcept : buffer_(buffer) {}
+    explicit lines(std::string&&) = delete;  // the lines would point into a string that is gone
+
+    class iterator {
+      public:
+        using value_type = log_line;
+        using difference_type = std::ptrdiff_t;
+        using iterator_concept = std::input_iterator_tag;
+
+        constexpr iterator() noexcept = default;
+        constexpr explicit iterator(std::string_view buffer) noexcept : buffer_(buffer) { read(); }
+        constexpr const log_line& operator*() const noexcept { return line_; }
+        constexpr iterator& operator++() noexcept {
+            read();
+            return *this;
+        }
+        constexpr void operator++(int) noexcept { read(); }
+        constexpr bool operator==(std::default_sentinel_t) const noexcept { return line_.number == 0; }
+
+      private:
+        constexpr void read() noexcept {
+            if (next_ == buffer_.size()) {
+                line_.number = 0;
+                return;
+            }
+            const std::size_t newline = buffer_.find('\n', next_);
+            const std::size_t end = newline == std::string_view::npos ? buffer_.size() : newline;
+            line_ = {buffer_.substr(next_, end - next_), next_, ++count_};
+            if (!line_.text.empty() && line_.text.back() == '\r') line_.text.remove_suffix(1);
+            next_ = newline == std::string_view::npos ? end : newline + 1;
+        }
+
+        std::string_view buffer_;
+        std::size_t next_ = 0;
+        std::uint64_t count_ = 0;
+        log_line line_;
+    };
+
+    constexpr iterator begin() const noexcept { return iterator(buffer_); }
+    constexpr std::default_sentinel_t end() const noexcept { return {}; }
+
+  private:
+    std::string_view buffer_;
+};
+
+// Joins what is read piece by piece to whole lines. Usage:
+//
+//   lines.reset(offset);
+//   n = read(fd, lines.space(), lines.space_bytes());  lines.push(n, sink);  ...  lines.finish(sink);
+//
+// The sink's lines(std::string_view whole_lines, std::uint64_t offset) gets as many whole lines as there are, newlines
+// included; its long_line(offset, length, has_newline) hears of a line longer than max_line_bytes, which is skipped and
+// not buffered. Both come in the order of the source, and the views are good for the call only.
+//
+// Memory: space_bytes + max_line_bytes + 1 page of addresses, of which only what was used is real. Reads go to a page
+// boundary: an unaligned buffer made the plain scan 3.7 times as slow.
+class line_assembler {
+  public:
+    static constexpr std::size_t default_space_bytes = std::size_t{4} << 20;
+
+    explicit line_assembler(std::size_t max_line_bytes, std::size_t space_bytes = default_space_bytes)
+        : max_line_bytes_(max_line_bytes),
+          space_bytes_(space_bytes),
+          carry_capacity_((max_line_bytes + 2 + page - 1) / page * page),
+          memory_(static_cast<char*>(std::aligned_alloc(page, carry_capacity_ + round_up(space_bytes)))) {
+        if (memory_ == nullptr) detail::out_of_memory();
+    }
+
+    char* space() noexcept { return memory_.get() + carry_capacity_; }
+    std::size_t space_bytes() const noexcept { return space_bytes_; }
+
+    // Forgets everything; the next byte stands at `offset` of the source.
+    void reset(std::uint64_t offset) noexcept {
+        offset_ = offset;
+        carry_ = 0;
+        long_bytes_ = 0;
+    }
+
+    // Where the first byte stands that has not been given to the sink.
+    std::uint64_t position() const noexcept { return offset_; }
+    bool inside_line() const noexcept { return carry_ != 0 || long_bytes_ != 0; }
+
+    // n bytes have been put into space().
+    template <class Sink>
+    void push(std::size_t n, Sink& sink) {
+        const char* begin = space();
+        const char* const end = begin + n;
+        if (long_bytes_ != 0) {
+            begin = end_long_line(begin, end, sink);
+            if (begin == nullptr) return;
+        }
+        const std::size_t newline = std::string_view(begin, static_cast<std::size_t>(end - begin)).rfind('\n');
+        if (newline != std::string_view::npos) {
+            const char* const rest = begin + newline + 1;
+            begin -= carry_;
+            const auto size = static_cast<std::size_t>(rest - begin);
+            sink.lines(std::string_view(begin, size), offset_);
+            offset_ += size;
+            carry_ = 0;
+            begin = rest;
+        }
+        keep(begin, end);
+    }
+
+    // The source has ended: a last line without newline is given away as it is.
+    template <class Sink>
+    void finish(Sink& sink) {
+        if (long_bytes_ != 0) {
+            sink.long_line(offset_, long_bytes_, false);
+            offset_ += long_bytes_;
+        } else if (carry_ != 0) {
+            sink.lines(std::string_view(space() - carry_, carry_), offset_);
+            offset_ += carry_;
+        }
+        carry_ = 0;
+        long_bytes_ = 0;
+    }
+
+  private:
+    static constexpr std::size_t page = 4096;
+    static constexpr std::size_t round_up(std::size_t bytes) noexcept { return (bytes + page - 1) / page * page; }
+
+    // The start of a line whose end has not come yet: moved to where the next piece will follow it.
+    void keep(const char* begin, const char* end) noexcept {
+        const auto fresh = static_cast<std::size_t>(end - begin);
+        if (carry_ + fresh > max_line_bytes_ + 1) {  // one more for a '\r' that may be the line end's
+            long_bytes_ = carry_ + fresh;
+            carry_ = 0;
+            return;
+        }
+        std::memmove(space() - carry_ - fresh, space() - carry_, carry_);
+        std::memmove(space() - fresh, begin, fresh);
+        carry_ += fresh;
+    }
+
+    // Where the line behind the long one begins; nullptr if the long one goes on.
+    template <class Sink>
+    const char* end_long_line(const char* begin, const char* end, Sink& sink) {
+        const auto size = static_cast<std::size_t>(end - begin);
+        const void* const newline = size == 0 ? nullptr : std::memchr(begin, '\n', size);
+        if (newline == nullptr) {
+            long_bytes_ += size;
+            return nullptr;
+        }
+        const char* const next = static_cast<const char*>(newline) + 1;
+        long_bytes_ += static_cast<std::uint64_t>(next - begin) - 1;
+        sink.long_line(offset_, long_bytes_, true);
+        offset_ += long_bytes_ + 1;
+        long_bytes_ = 0;
+        return next;
+    }
+
+    struct release {
+        void operator()(char* memory) const noexcept { std::free(memory); }
+    };
+
+    std::size_t max_line_bytes_;
+    std::size_t space_bytes_;
+    std::size_t carry_capacity_;
+    std::unique_ptr<char, release> memory_;
+    std::uint64_t offset_ = 0;      // of the first byte that the sink has not seen
+    std::size_t carry_ = 0;         // bytes of an unfinished line right before space()
+    std::uint64_t long_bytes_ = 0;  // bytes so far of a line that is too long
+};
+
+// How far read_lines came. error_number is 0, or the errno of the read that failed.
+struct read_position {
+    std::uint64_t next = 0;
+    int error_number = 0;
+};
+
+// Gives the sink the lines of a file that BEGIN in [begin, end): neighbouring ranges share no line and miss none,
+// wherever they are cut. Reads by pread (the file's position stays, many threads can share the descriptor; a file that
+// shrinks is no danger, as it would be under mmap). Stops early when sink.full() after some lines.
+template <class Sink>
+read_position read_lines(int fd, std::uint64_t begin, std::uint64_t end, line_assembler& assembler, Sink& sink) {
+    std::uint64_t at = begin;
+    // Does a line begin at `begin`, or does one go on there that belongs to the range before?
+    bool behind_newline = begin == 0;
+    if (!behind_newline) --at;
+    assembler.reset(at);
+    while (true) {
+        std::size_t wanted = assembler.space_bytes();
+        // Behind the range only the end of its last line is wanted.
+        if (at < end) {
+            if (end - at < wanted) wanted = static_cast<std::size_t>(end - at);
+        } else {
+            if (!behind_newline || !assembler.inside_line()) return {end, 0};
+            if (wanted > 65536) wanted = 65536;
+        }
+        ssize_t got = 0;
+        do {
+            got = ::pread(fd, assembler.space(), wanted, static_cast<off_t>(at));
+        } while (got < 0 && errno == EINTR);
+        if (got < 0) return {assembler.position(), errno};
+        if (got == 0) {
+            if (behind_newline) assembler.finish(sink);
+            return {end, 0};
+        }
+        auto n = static_cast<std::size_t>(got);
+        at += n;
+        if (!behind_newline) {
+            const void* const newline = std::memchr(assembler.space(), '\n', n);
+            if (newline == nullptr) continue;
+            behind_newline = true;
+            const auto skipped =
+                static_cast<std::size_t>(static_cast<const char*>(newline) + 1 - assembler.space());
+            n -= skipped;
+            std::memmove(assembler.space(), assembler.space() + skipped, n);
+            assembler.reset(at - n);
+        }
+        if (at > end) {  // this piece holds the newline that ends the range's last line, or none
+            const void* const newline = std::memchr(assembler.space(), '\n', n);
+            if (newline != nullptr) {
+                n = static_cast<std::size_t>(static_cast<const char*>(newline) + 1 - assembler.space());
+                assembler.push(n, sink);
+                return {end, 0};
+            }
+        }
+        assembler.push(n, sink);
+        if (sink.full() && at < end) return {assembler.position(), 0};
+    }
+}
+
+}  // namespace v0
+}  // namespace tickline

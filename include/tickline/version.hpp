@@ -1,0 +1,7 @@
+// The one version number. CMake and pyproject read it from here; a test compares all three.
+#pragma once
+
+#define TICKLINE_VERSION_MAJOR 0
+#define TICKLINE_VERSION_MINOR 1
+#define TICKLINE_VERSION_PATCH 0
+#define TICKLINE_VERSION "0.1.0"
