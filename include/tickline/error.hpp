@@ -11,9 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 namespace tickline {
 inline namespace v0 {
@@ -84,23 +84,22 @@ struct parse_result {
     constexpr explicit operator bool() const noexcept { return error == errc::ok; }
 };
 
-// A value, or the reason why there is none. Reading value() of a failed result is a bug in the caller.
+// A value, or the reason why there is none. value() of a failed result must not be asked for.
+// (std::variant did the same at four times the cost of a FastDate64: GCC 12 does not see through it.)
 template <class T>
 class [[nodiscard]] result {
   public:
-    constexpr result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-    constexpr result(errc error) : state_(std::in_place_index<1>, error) {}
+    constexpr result(T value) : value_(std::move(value)) {}
+    constexpr result(errc error) : error_(error) {}
 
-    constexpr explicit operator bool() const noexcept { return state_.index() == 0; }
-    constexpr const T& value() const& noexcept { return *std::get_if<0>(&state_); }
-    constexpr T&& value() && noexcept { return std::move(*std::get_if<0>(&state_)); }
-    constexpr errc error() const noexcept {
-        const errc* error = std::get_if<1>(&state_);
-        return error == nullptr ? errc::ok : *error;
-    }
+    constexpr explicit operator bool() const noexcept { return error_ == errc::ok; }
+    constexpr const T& value() const& noexcept { return *value_; }
+    constexpr T&& value() && noexcept { return *std::move(value_); }
+    constexpr errc error() const noexcept { return error_; }
 
   private:
-    std::variant<T, errc> state_;
+    std::optional<T> value_;
+    errc error_ = errc::ok;
 };
 
 }  // namespace v0

@@ -5,12 +5,10 @@
 // - Null is an std::optional without value, or a string_view with data() == nullptr; "" is the empty text.
 //   The validity bitmap does not exist before the first null.
 // - Arrow text is UTF-8. Values that are not become text with U+FFFD (text/utf8.hpp) and are counted in
-// invalid_utf8():
-//   values, not bytes, from construction on, over all batches.
+//   invalid_utf8(): values, not bytes, from construction on, over all batches.
 // - Text and dictionaries count bytes in 32 bits. An append that would go beyond 2 GiB appends nothing and
-// returns
-//   false. Who cuts the batch when near_limit() turns true (1 GiB), and appends at most 300 MiB between two
-//   such looks, never meets that: a repaired value is at most three times as long as the raw one.
+//   returns false. Who cuts the batch when near_limit() turns true (1 GiB), and appends at most 300 MiB
+//   between two such looks, never meets that: a repaired value is at most three times as long as the raw one.
 //
 // Where memory runs out: see arrow/buffer.hpp. A column belongs to one thread at a time.
 #pragma once

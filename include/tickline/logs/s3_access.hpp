@@ -395,7 +395,7 @@ class s3_line_reader {
 
     constexpr errc bare_referrer(std::string_view head, s3_access_record& record) noexcept {
         const std::size_t blank = head.find(' ');
-        if (blank == std::string_view::npos || head.substr(0, blank).find('"') != std::string_view::npos) {
+        if (blank == 0 || blank == std::string_view::npos || head.substr(0, blank).find('"') != std::string_view::npos) {
             return errc::cut;
         }
         const std::string_view user_agent = head.substr(blank + 1);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,10 +43,11 @@ struct s3_access_filter {
     bool strict = false;  // keep only what dandi_s3_log_parser 0.4.2 keeps (s3_access_strict.hpp)
 
     bool by_ip() const noexcept { return !excluded_networks.empty() || excluded_ip != nullptr; }
-    bool by_time() const noexcept {
+    bool by_interval() const noexcept {
         return since_ms != std::numeric_limits<std::int64_t>::min() ||
-               until_ms != std::numeric_limits<std::int64_t>::max() || !excluded_years.empty();
+               until_ms != std::numeric_limits<std::int64_t>::max();
     }
+    bool by_time() const noexcept { return by_interval() || !excluded_years.empty(); }
 
     bool wants_operation(std::string_view operation) const noexcept {
         if (operations.empty()) return true;
@@ -71,7 +73,10 @@ struct s3_access_filter {
         return false;
     }
 
-    bool wants_time(std::int64_t time_ms) const noexcept {
+    // A record without a time lies in no interval, but in no excluded year either.
+    bool wants_time(const std::optional<std::int64_t>& time) const noexcept {
+        if (!time) return !by_interval();
+        const std::int64_t time_ms = *time;
         if (time_ms < since_ms || time_ms >= until_ms) return false;
         if (excluded_years.empty()) return true;
         constexpr std::int64_t day_ms = 86'400'000;
@@ -137,7 +142,7 @@ inline bool wanted_before_request(const s3_access_filter& filter, ip_verdicts& v
         reason = filter_reason::key;
     } else if (filter.by_ip() && verdicts.excluded(filter, record.remote_ip)) {
         reason = filter_reason::ip;
-    } else if (filter.by_time() && (!record.time_ms || !filter.wants_time(*record.time_ms))) {
+    } else if (filter.by_time() && !filter.wants_time(record.time_ms)) {
         reason = filter_reason::time;
     } else {
         return true;

@@ -1,8 +1,7 @@
 // Checking and repairing UTF-8. What is not valid becomes U+FFFD by the practice that Unicode recommends and
 // that web browsers follow: one U+FFFD for each maximal subpart of an ill-formed sequence (The Unicode
 // Standard, section 3.9, table 3-7 and "U+FFFD Substitution of Maximal Subparts";
-// https://encoding.spec.whatwg.org/#utf-8-decoder). Python's bytes.decode("utf-8", "replace") gives the same,
-// and so does pyarrow's and polars' lossy reading.
+// https://encoding.spec.whatwg.org/#utf-8-decoder). Python's bytes.decode("utf-8", "replace") does the same.
 #pragma once
 
 #include <cstddef>

@@ -194,7 +194,7 @@ inline bool read_plain_agents(separator_walk& walk, const char* agents, s3_acces
         }
     }
     if (count != 4 || quotes[0] != agents || quotes[2] != quotes[1] + 2 || quotes[1][1] != ' ' ||
-        quotes[3] == quotes[2] + 2) {
+        (quotes[3] == quotes[2] + 2 && quotes[2][1] == ' ')) {
         return false;
     }
     tail = quotes[3] + 1;
@@ -229,8 +229,13 @@ inline short_way read_plain_line(s3_scan_state& state, const char* line, s3_acce
             if (state.wants_tail) read_s3_tail(between(tail, newline[-1] == '\r' ? newline - 1 : newline), record);
         }
     }
-    // Rule S, and the limit on a line's length: rare enough for the long way to say which.
-    if (walk.saw_bracket() || static_cast<std::size_t>(newline - line) > state.max_line_bytes) return short_way::no;
+    // Rule S, and the limit on a line's length: rare enough for the long way to say which. The walk may have seen the
+    // bracket of the line behind, so it is looked for once more.
+    const auto size = static_cast<std::size_t>(newline - line);
+    if (size > state.max_line_bytes) return short_way::no;
+    if (walk.saw_bracket() && std::memchr(line + state.prefix_size, '[', size - state.prefix_size) != nullptr) {
+        return short_way::no;
+    }
     return wanted ? short_way::accepted : short_way::filtered;
 }
 

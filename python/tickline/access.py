@@ -1,0 +1,315 @@
+"""S3 server access logs as Arrow columns.
+
+``read`` gives one table, ``scan`` a stream of tables for more than memory. Nothing is filtered unless asked
+for, lines that cannot be parsed are counted and listed, and every line is accounted for.
+"""
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from typing_extensions import Buffer
+
+from tickline import _core, accounting
+from tickline.discovery import LOOKED_FOR, discover
+from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
+from tickline.filters import AccessRules, check_columns
+from tickline.pipelines.access.rejects import rows as reject_rows
+from tickline.sources import Source, decompress, kind_of, open_source, stdin_source
+from tickline.table import Table, rejects_table
+
+__all__ = ["COLUMNS", "Scan", "read", "scan"]
+
+COLUMNS: tuple[str, ...] = _core.COLUMNS
+"""The 27 columns, in the order of the log."""
+
+Input = str | os.PathLike[str] | Buffer | BinaryIO
+_READ_ROWS = 1_048_576
+_SCAN_ROWS = 262_144
+_SLICE_BYTES = 4 * 2**20
+_MAX_LINE_BYTES = 16 * 2**20
+
+
+class Scan:
+    """An iterator over tables of some thousand rows each; made by `scan`.
+
+    It is also an Arrow stream that is read as it is consumed: ``duckdb.sql("from scan")`` (this needs
+    pyarrow, and uses the scan up).
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[Input],
+        columns: Sequence[str],
+        rules: AccessRules,
+        batch_rows: int,
+        max_line_bytes: int,
+    ) -> None:
+        if batch_rows < 1:
+            raise UsageError("at least one row is needed", where="batch_rows")
+        self._columns = tuple(columns)
+        self._filter = rules.build()
+        self._batch_rows = batch_rows
+        self._max_line_bytes = max_line_bytes
+        self._finished: list[tuple[str, dict[str, Any]]] = []
+        self._rejects: list[tuple[str, int, int, int, str]] = []
+        self._batches = self._all(list(sources))
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return self._columns
+
+    @property
+    def accounting(self) -> dict[str, Any]:
+        """What became of every line of the sources that were read to their ends so far."""
+        return accounting.report(self._finished)
+
+    @property
+    def rejects(self) -> Table:
+        """Lines that could not be parsed so far: source, line (from 1), offset, length, reason."""
+        if not self._rejects:
+            return rejects_table()
+        source, line, offset, length, reason = (list(column) for column in zip(*self._rejects, strict=True))
+        return rejects_table(
+            cast(list[str], source), line=line, offset=offset, length=length, reason=cast(list[str], reason)
+        )
+
+    def __iter__(self) -> "Scan":
+        return self
+
+    def __next__(self) -> Table:
+        return Table(self._columns, [next(self._batches)])
+
+    def __arrow_c_schema__(self) -> Any:
+        """Export the schema by the Arrow PyCapsule interface."""
+        return _core.schema_capsule(self._columns)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        """Export what has not been read yet (Arrow PyCapsule interface); it is read as it is consumed."""
+        del requested_schema
+        try:
+            import pyarrow
+        except ImportError as error:
+            hint = "Install it with: pip install 'tickline[access]', or iterate over the scan."
+            raise TicklineError("a scan as an Arrow stream needs pyarrow", hint=hint) from error
+        batches = (pyarrow.record_batch(batch) for batch in self._batches)
+        return pyarrow.RecordBatchReader.from_batches(pyarrow.schema(self), batches).__arrow_c_stream__()
+
+    def _read_all(self) -> list[_core.Batch]:
+        return list(self._batches)
+
+    def _all(self, sources: list[Input]) -> Iterator[_core.Batch]:
+        for source in sources:
+            if isinstance(source, str | os.PathLike):
+                yield from self._path(os.fspath(source))
+            elif isinstance(source, bytes | bytearray | memoryview):
+                view = memoryview(source).cast("B")
+                yield from self._stream(
+                    "<bytes>", decompress(io.BytesIO(view), "<bytes>") if _packed(view) else _slices(view)
+                )
+            elif hasattr(source, "read"):
+                name = getattr(source, "name", None)
+                name = name if isinstance(name, str) else "<file>"
+                yield from self._stream(name, decompress(cast(BinaryIO, source), name))
+            else:
+                view = memoryview(source).cast("B")
+                yield from self._stream("<bytes>", _slices(view))
+
+    def _path(self, path: str) -> Iterator[_core.Batch]:
+        if path == "-":
+            import sys
+
+            with stdin_source(sys.stdin.buffer) as source:
+                yield from self._stream(path, source.chunks())
+            return
+        with open_source(path) as source:
+            yield from self._plain(source) if source.kind == "plain" else self._stream(path, source.chunks())
+
+    def _new_scan(self) -> _core.AccessScan:
+        return _core.AccessScan(
+            self._columns, self._filter, max_line_bytes=self._max_line_bytes, keep_rejects=True
+        )
+
+    def _plain(self, source: Source) -> Iterator[_core.Batch]:
+        scan = self._new_scan()
+        position = 0
+        while position < source.size:
+            try:
+                position = scan.read(source.fd, position, source.size, self._batch_rows)
+            except OSError as error:
+                raise explain_os_error(error, source.path) from error
+            if scan.pending_rows:
+                yield scan.take_batch()
+        if scan.counts()["bytes"] < source.size:
+            raise SourceError("became shorter while it was read", where=source.path, hint="Read it again.")
+        self._end(source.path, scan)
+
+    def _stream(self, name: str, chunks: Iterator[Buffer]) -> Iterator[_core.Batch]:
+        scan = self._new_scan()
+        for chunk in chunks:
+            scan.feed(chunk)
+            if scan.pending_rows >= self._batch_rows or scan.batch_full:
+                yield scan.take_batch()
+        scan.finish()
+        if scan.pending_rows:
+            yield scan.take_batch()
+        self._end(name, scan)
+
+    def _end(self, name: str, scan: _core.AccessScan) -> None:
+        counts = dict(scan.counts())
+        accounting.check(counts, name)
+        self._finished.append((name, counts))
+        self._rejects += [
+            (name, reject.line, reject.offset, reject.length, reject.reason)
+            for reject in reject_rows(scan.take_rejects(), 0)
+        ]
+
+
+def _packed(view: memoryview) -> bool:
+    return kind_of(bytes(view[:4])) != "plain"
+
+
+def _slices(view: memoryview) -> Iterator[memoryview]:
+    for begin in range(0, len(view), _SLICE_BYTES):
+        yield view[begin : begin + _SLICE_BYTES]
+
+
+def _expand(source: object) -> list[Input]:
+    """Turn what the caller gave into single sources: a folder into its logs, in natural order."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        if path == "-" or not Path(path).is_dir():
+            return [path]
+        found = discover(path)
+        if found.problems:
+            raise found.problems[0]
+        if not found.files:
+            raise SourceError(
+                "no logs were found in this folder", where=path, hint=f"Looked for {LOOKED_FOR}."
+            )
+        return [file.path for file in found.files]
+    if isinstance(source, list | tuple):
+        return [single for item in source for single in _expand(item)]
+    return [cast(Input, source)]
+
+
+def scan(
+    source: Input | Sequence[Input],
+    columns: Sequence[str] | None = None,
+    *,
+    operation: str | Iterable[str] | None = None,
+    status: str | int | Iterable[str] | Iterable[int] | None = None,
+    keys: str | Iterable[str] | None = None,
+    exclude_ip: str | Iterable[str] | None = None,
+    exclude_ip_regex: str | None = None,
+    exclude_year: str | int | Iterable[str] | Iterable[int] | None = None,
+    since: str | date | datetime | None = None,
+    until: str | date | datetime | None = None,
+    batch_rows: int = _SCAN_ROWS,
+    max_line_bytes: int = _MAX_LINE_BYTES,
+) -> Scan:
+    """Read logs piece by piece, for more than memory.
+
+    Parameters
+    ----------
+    source, columns, operation, status, keys, exclude_ip, exclude_ip_regex, exclude_year, since, until,
+    max_line_bytes
+        As for `read`.
+    batch_rows : int
+        About how many rows a table gets; a plain file is read in blocks of 4 MiB, and a block is not divided.
+
+    Returns
+    -------
+    Scan
+        An iterator over tables, with `accounting` and `rejects` of what has been read to its end.
+    """
+    rules = AccessRules.from_texts(
+        operation=operation,
+        status=status,
+        keys=keys,
+        exclude_ip=exclude_ip,
+        exclude_ip_regex=exclude_ip_regex,
+        exclude_year=exclude_year,
+        since=since,
+        until=until,
+    )
+    return Scan(_expand(source), check_columns(columns, COLUMNS), rules, batch_rows, max_line_bytes)
+
+
+def read(
+    source: Input | Sequence[Input],
+    columns: Sequence[str] | None = None,
+    *,
+    operation: str | Iterable[str] | None = None,
+    status: str | int | Iterable[str] | Iterable[int] | None = None,
+    keys: str | Iterable[str] | None = None,
+    exclude_ip: str | Iterable[str] | None = None,
+    exclude_ip_regex: str | None = None,
+    exclude_year: str | int | Iterable[str] | Iterable[int] | None = None,
+    since: str | date | datetime | None = None,
+    until: str | date | datetime | None = None,
+    max_line_bytes: int = _MAX_LINE_BYTES,
+) -> Table:
+    """Read logs into one table.
+
+    Parameters
+    ----------
+    source : path, buffer, open binary file, or a list of them
+        Plain, .gz or .zst, told by content. A folder stands for the logs in it, ``"-"`` for standard input.
+    columns : sequence of str, optional
+        Some of `COLUMNS`; all by default. Only these are extracted.
+    operation : str or iterable of str, optional
+        Keep these, such as ``"REST.GET.OBJECT"``.
+    status : str, int or iterable, optional
+        Keep these: ``"2xx"``, ``304``, ``["200", "206"]``.
+    keys : str or iterable of str, optional
+        Keep keys below these prefixes: ``"blobs,zarr:2"`` (of keys below ``zarr`` the first two parts),
+        ``"dandi"``.
+    exclude_ip : str or iterable of str, optional
+        Drop these: addresses, networks such as ``192.0.2.0/24``, ``@file``.
+    exclude_ip_regex : str, optional
+        Drop addresses in which this expression (RE2) is found.
+    exclude_year : int, str or iterable, optional
+        Drop these years (UTC).
+    since, until : str, date or datetime, optional
+        Keep from `since` on, and what is before `until`; UTC where there is no offset.
+    max_line_bytes : int
+        Longer lines are rejected and not held in memory.
+
+    Returns
+    -------
+    Table
+        The rows in the order of the logs; `accounting` and `rejects` say what became of every line.
+
+    Raises
+    ------
+    ValueError
+        A column or a filter cannot be understood.
+    SourceError
+        A source (an `OSError`) cannot be read to its end; nothing is returned then.
+
+    Examples
+    --------
+    >>> import tickline as tl
+    >>> log = tl.access.read("2024/05/01.log", columns=["time", "key", "bytes_sent"])  # doctest: +SKIP
+    """
+    made = scan(
+        source,
+        columns,
+        operation=operation,
+        status=status,
+        keys=keys,
+        exclude_ip=exclude_ip,
+        exclude_ip_regex=exclude_ip_regex,
+        exclude_year=exclude_year,
+        since=since,
+        until=until,
+        batch_rows=_READ_ROWS,
+        max_line_bytes=max_line_bytes,
+    )
+    batches = made._read_all()
+    return Table(made.column_names, batches, accounting=made.accounting, rejects=made.rejects)

@@ -1,0 +1,44 @@
+"""The command line: arguments only; the work is done in `tickline.pipelines` and by the subjects."""
+
+from typing import Annotated
+
+import typer
+
+from tickline.cli import access, fake
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="tickline",
+    help="Log lines and clock ticks: the logs of storage and of clocks, turned into exact, counted tables.",
+    epilog="Start: `tickline fake access demo --bytes 100MB`, then `tickline access reduce demo reduced`",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(access.app, name="access")
+app.add_typer(fake.app, name="fake")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from tickline import __version__
+
+        typer.echo(f"tickline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Log lines and clock ticks: the logs of storage and of clocks, turned into exact, counted tables."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `tickline` script."""
+    app()

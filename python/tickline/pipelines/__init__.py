@@ -1,0 +1,1 @@
+"""Pipelines: thin chains of the subjects, each from files to finished files."""

@@ -1,0 +1,118 @@
+"""What earlier runs did: ``OUT/.tickline/reduce.json``, and the lock beside it."""
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tickline.errors import TicklineError, explain_os_error
+from tickline.pipelines.access.output import Folders, write_whole
+
+__all__ = ["FOLDER", "State", "lock"]
+
+FOLDER = ".tickline"
+_FORMAT = 1
+_SAVE_EVERY_S = 2.0
+# With many sources the record is large: not more than a twentieth of the time goes into writing it.
+_SAVE_SHARE = 20
+
+Entry = dict[str, Any]
+
+
+def lock(out: Path) -> int:
+    """Make OUT and take its lock, which lasts until the process ends or the descriptor is closed.
+
+    Raises
+    ------
+    TicklineError
+        Another run holds it.
+    """
+    folders = Folders()
+    try:
+        folders.make(out / FOLDER)
+        folders.sync()
+        descriptor = os.open(out / FOLDER / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        explained = explain_os_error(error, out)
+        what = f"OUT cannot be written: {explained.where} {explained.what}"
+        raise TicklineError(what, where=str(out), hint="Choose another OUT.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        what = "another run is writing into this folder"
+        raise TicklineError(
+            what, where=str(out), hint="Wait until it ends, or choose another OUT."
+        ) from error
+    return descriptor
+
+
+class State:
+    """The record of finished sources, by name.
+
+    An entry holds ``size``, ``mtime_ns``, ``options`` (a digest), ``output`` and ``accounting``. ``contents``
+    holds ``size``, ``mtime_ns`` and ``digest`` of the files that had to be compared (``a.log`` beside
+    ``a.log.gz``).
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / FOLDER / "reduce.json"
+        self.sources: dict[str, Entry] = {}
+        self.contents: dict[str, Entry] = {}
+        self._saved = time.monotonic()
+        self._pause = _SAVE_EVERY_S
+        self._changed = False
+        try:
+            record = json.loads(self.path.read_bytes())
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        if not isinstance(record, dict) or record.get("format") != _FORMAT:
+            raise self._damaged(f"its format is not {_FORMAT}")
+        self.sources = dict(record["sources"])
+        self.contents = dict(record["contents"])
+
+    def _damaged(self, why: str) -> TicklineError:
+        hint = "Remove it (everything is then made again), or choose another OUT."
+        return TicklineError(f"cannot be understood ({why})", where=str(self.path), hint=hint)
+
+    def holds(self, name: str, size: int, mtime_ns: int) -> Entry | None:
+        """Return the entry of a source if it still has the size and the time of then."""
+        entry = self.sources.get(name)
+        if entry is None or (entry.get("size"), entry.get("mtime_ns")) != (size, mtime_ns):
+            return None
+        return entry
+
+    def put(self, name: str, entry: Entry) -> None:
+        """Record a source; `save` brings it to the disk."""
+        if self.sources.get(name) != entry:
+            self.sources[name] = entry
+            self._changed = True
+
+    def put_content(self, name: str, entry: Entry) -> None:
+        """Record the digest of a file that was compared with another."""
+        self.contents[name] = entry
+        self._changed = True
+
+    def drop(self, name: str) -> None:
+        """Forget a source."""
+        self._changed |= self.sources.pop(name, None) is not None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return self._changed and time.monotonic() - self._saved >= self._pause
+
+    def save(self) -> None:
+        """Write the record, sorted and without any time of this run: same work, same bytes."""
+        if not self._changed:
+            return
+        began = time.monotonic()
+        record = {"format": _FORMAT, "sources": self.sources, "contents": self.contents}
+        write_whole(self.path, json.dumps(record, sort_keys=True, indent=0).encode() + b"\n")
+        self._changed = False
+        self._saved = time.monotonic()
+        self._pause = max(_SAVE_EVERY_S, _SAVE_SHARE * (self._saved - began))

@@ -1,0 +1,180 @@
+// Bytes to whole lines: the same lines whatever the pieces, the ranges or the source.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tickline/logs/lines.hpp"
+
+namespace {
+
+// Collects what an assembler gives, line by line, and checks that nothing is doubled or left out on the way.
+struct collector {
+    std::vector<std::string> lines_seen;
+    std::vector<std::uint64_t> offsets;
+    std::uint64_t next_offset = 0;
+    bool in_order = true;
+    std::size_t full_after = SIZE_MAX;
+
+    void lines(std::string_view text, std::uint64_t offset) {
+        in_order = in_order && offset == next_offset;
+        next_offset = offset + text.size();
+        for (const tickline::log_line& line : tickline::lines(text)) {
+            lines_seen.emplace_back(line.text);
+            offsets.push_back(offset + line.offset);
+        }
+    }
+    void long_line(std::uint64_t offset, std::uint64_t length, bool has_newline) {
+        in_order = in_order && offset == next_offset;
+        next_offset = offset + length + (has_newline ? 1 : 0);
+        lines_seen.push_back("long " + std::to_string(length));
+        offsets.push_back(offset);
+    }
+    bool full() const { return lines_seen.size() >= full_after; }
+};
+
+// A file without a name, gone when it is closed.
+class temporary_file {
+  public:
+    explicit temporary_file(std::string_view content) : file_(std::tmpfile()) {
+        REQUIRE(file_ != nullptr);
+        REQUIRE(std::fwrite(content.data(), 1, content.size(), file_) == content.size());
+        REQUIRE(std::fflush(file_) == 0);
+    }
+    ~temporary_file() { std::fclose(file_); }
+    int descriptor() const { return fileno(file_); }
+
+  private:
+    std::FILE* file_;
+};
+
+const std::string sample =
+    std::string("one\n\ntwo\r\nthr\ree\nfo\xc3\xbc\x0b\x0cr\n\xe2\x80\xa8same line\n") +
+    std::string("a\0b\n", 4) + "12345678901234567890\n" + "123456789012345\n" + "1234567890123456\r\n" +
+    "12345678901234567\n" + "\r\n" + "last";
+
+std::vector<std::string> sample_lines() {
+    return {"one",
+            "",
+            "two",
+            "thr\ree",
+            "fo\xc3\xbc\x0b\x0cr",
+            "\xe2\x80\xa8same line",
+            std::string("a\0b", 3),
+            "12345678901234567890",
+            "123456789012345",
+            "1234567890123456",
+            "12345678901234567",
+            "",
+            "last"};
+}
+
+}  // namespace
+
+TEST_CASE("lines: only a newline ends a line, one carriage return before it is dropped") {
+    std::vector<std::string> got;
+    std::vector<std::uint64_t> numbers;
+    for (const tickline::log_line& line : tickline::lines(sample)) {
+        got.emplace_back(line.text);
+        numbers.push_back(line.number);
+        CHECK(sample.compare(line.offset, line.text.size(), line.text) == 0);
+    }
+    CHECK(got == sample_lines());
+    CHECK(numbers.front() == 1);
+    CHECK(numbers.back() == got.size());
+    const tickline::lines none{std::string_view()};
+    CHECK(none.begin() == none.end());
+}
+
+TEST_CASE("line_assembler: the same lines, whatever the size of the pieces") {
+    for (std::size_t piece = 1; piece <= sample.size() + 1; ++piece) {
+        collector seen;
+        tickline::line_assembler assembler(1000, 64);
+        for (std::size_t at = 0; at < sample.size(); at += std::min<std::size_t>(piece, 64)) {
+            const std::string_view part =
+                std::string_view(sample).substr(at, std::min<std::size_t>(piece, 64));
+            std::memcpy(assembler.space(), part.data(), part.size());
+            assembler.push(part.size(), seen);
+        }
+        assembler.finish(seen);
+        CHECK(seen.lines_seen == sample_lines());
+        CHECK(seen.in_order);
+        CHECK(assembler.position() == sample.size());
+    }
+}
+
+TEST_CASE("line_assembler: a line that never ends is counted, not kept") {
+    collector seen;
+    tickline::line_assembler assembler(16, 8);
+    const std::string text = "short\n" + std::string(100'000, 'x') + "\nnext\n" + std::string(50, 'y');
+    for (std::size_t at = 0; at < text.size(); at += 8) {
+        const std::string_view part = std::string_view(text).substr(at, 8);
+        std::memcpy(assembler.space(), part.data(), part.size());
+        assembler.push(part.size(), seen);
+    }
+    assembler.finish(seen);
+    CHECK(seen.lines_seen == std::vector<std::string>{"short", "long 100000", "next", "long 50"});
+    CHECK(seen.in_order);
+}
+
+TEST_CASE("read_lines: any two neighbouring ranges of a file share no line and miss none") {
+    const temporary_file file(sample);
+    tickline::line_assembler assembler(1000, 16);
+    for (std::uint64_t first = 0; first <= sample.size(); ++first) {
+        for (std::uint64_t second = first; second <= sample.size(); ++second) {
+            collector seen;
+            for (const auto& [begin, end] : {std::pair{std::uint64_t{0}, first}, std::pair{first, second},
+                                             std::pair{second, std::uint64_t{sample.size()}}}) {
+                CHECK(tickline::read_lines(file.descriptor(), begin, end, assembler, seen).next == end);
+            }
+            CHECK(seen.lines_seen == sample_lines());
+            CHECK(seen.in_order);
+        }
+    }
+}
+
+TEST_CASE("read_lines: goes on where a full sink made it stop") {
+    const temporary_file file(sample);
+    tickline::line_assembler assembler(1000, 4);
+    collector seen;
+    std::uint64_t at = 0;
+    int stops = 0;
+    while (at < sample.size()) {
+        seen.full_after = seen.lines_seen.size() + 1;
+        const tickline::read_position position =
+            tickline::read_lines(file.descriptor(), at, sample.size(), assembler, seen);
+        CHECK(position.error_number == 0);
+        at = position.next;
+        ++stops;
+    }
+    CHECK(seen.lines_seen == sample_lines());
+    CHECK(seen.in_order);
+    CHECK(stops > 5);
+}
+
+TEST_CASE("read_lines: a line longer than ranges and buffer belongs to the range it begins in") {
+    const std::string text = "a\n" + std::string(1000, 'x') + "\nb\n";
+    const temporary_file file(text);
+    tickline::line_assembler assembler(5000, 16);
+    collector seen;
+    for (std::uint64_t at = 0; at < text.size(); at += 100) {
+        tickline::read_lines(file.descriptor(), at, std::min<std::uint64_t>(at + 100, text.size()), assembler,
+                             seen);
+    }
+    CHECK(seen.lines_seen == std::vector<std::string>{"a", std::string(1000, 'x'), "b"});
+}
+
+TEST_CASE("read_lines: a file that ends early is read to its end, one that cannot be read says why") {
+    const temporary_file file("a\nb");
+    tickline::line_assembler assembler(100, 16);
+    collector seen;
+    CHECK(tickline::read_lines(file.descriptor(), 0, 1'000'000, assembler, seen).next == 1'000'000);
+    CHECK(seen.lines_seen == std::vector<std::string>{"a", "b"});
+    CHECK(tickline::read_lines(-1, 0, 10, assembler, seen).error_number == EBADF);
+}
