@@ -1,8 +1,9 @@
-// S3 access logs: how near scanning, columns and text come to the limit of the same run, a memchr scan for newlines over
-// the same buffer.
+// S3 access logs: how near scanning, columns and text come to the limit of the same run, a memchr scan for
+// newlines over the same buffer.
 //
-// of_memchr is seconds(memchr scan) / seconds(the work), both the best of several, taken in turns. The reference parser
-// of the tests runs beside them on a slice. Every benchmark checks its rows and their sum of bytes.
+// of_memchr is seconds(memchr scan) / seconds(the work), both the best of several, taken in turns. The
+// reference parser of the tests runs beside them on a slice. Every benchmark checks its rows and their sum of
+// bytes.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -30,9 +31,9 @@ using tickline::bench::cpu_seconds;
 constexpr std::size_t text_bytes = std::size_t{192} << 20;
 
 struct mix {
-    double gets;        // share of REST.GET.OBJECT
-    std::size_t keys;   // how many distinct ones, if not every second key is new
-    bool new_keys;      // every second key is one that never was
+    double gets;       // share of REST.GET.OBJECT
+    std::size_t keys;  // how many distinct ones, if not every second key is new
+    bool new_keys;     // every second key is one that never was
 };
 
 // About 570 bytes a line, as in the log of a public archive, in page-aligned memory like a read buffer.
@@ -46,18 +47,21 @@ class archive_text {
         char part[256];
         for (std::uint64_t i = 0;; ++i) {
             // Popularity like 1/rank: a few hot keys, many cold ones.
-            auto key = static_cast<std::uint64_t>(std::pow(static_cast<double>(wanted.keys), uniform(random)));
+            auto key =
+                static_cast<std::uint64_t>(std::pow(static_cast<double>(wanted.keys), uniform(random)));
             if (wanted.new_keys && i % 2 == 0) key = 1'000'000 + i;
             const std::uint64_t id = key * 0x9E3779B97F4A7C15;
             std::snprintf(part, sizeof(part), "blobs/%03x/%03x/%03x%03x%02x-%04x-4%03x-8%03x-%012llx",
-                          unsigned(id >> 52), unsigned(id >> 40 & 0xfff), unsigned(id >> 52), unsigned(id >> 40 & 0xfff),
-                          unsigned(id >> 32 & 0xff), unsigned(id >> 16 & 0xffff), unsigned(id >> 8 & 0xfff),
-                          unsigned(id & 0xfff), static_cast<unsigned long long>(key));
+                          unsigned(id >> 52), unsigned(id >> 40 & 0xfff), unsigned(id >> 52),
+                          unsigned(id >> 40 & 0xfff), unsigned(id >> 32 & 0xff), unsigned(id >> 16 & 0xffff),
+                          unsigned(id >> 8 & 0xfff), unsigned(id & 0xfff),
+                          static_cast<unsigned long long>(key));
             const std::string key_text = part;
             const bool get = uniform(random) < wanted.gets;
             const std::uint64_t bytes = random() % 100'000'000;
-            std::snprintf(part, sizeof(part), "[13/Nov/2024:%02u:%02u:%02u +0000] 198.18.%u.%u ", unsigned(i / 15000 % 24),
-                          unsigned(i / 250 % 60), unsigned(i / 5 % 60), unsigned(random() % 24), unsigned(random() % 250));
+            std::snprintf(part, sizeof(part), "[13/Nov/2024:%02u:%02u:%02u +0000] 198.18.%u.%u ",
+                          unsigned(i / 15000 % 24), unsigned(i / 250 % 60), unsigned(i / 5 % 60),
+                          unsigned(random() % 24), unsigned(random() % 250));
             line = "8787a3c41bf7ce0d54359d9348ad5b08e16bd5bb8ae5aa4e1508b435773a066e demo-archive ";
             line += part;
             std::snprintf(part, sizeof(part), "- %016llX ", static_cast<unsigned long long>(random()));
@@ -68,12 +72,17 @@ class archive_text {
             line += key_text;
             line += "?versionId=yn5YAJiwT36Rv78jGYLM71GZumWL.QWn HTTP/1.1\" 206 - ";
             line += std::to_string(bytes) + " 422868123111 205 35 ";
-            line += "\"-\" \"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)\" - ";
-            std::snprintf(part, sizeof(part), "%016llx%016llx%016llx%016llx%012llx= ", static_cast<unsigned long long>(random()),
-                          static_cast<unsigned long long>(random()), static_cast<unsigned long long>(random()),
-                          static_cast<unsigned long long>(random()), static_cast<unsigned long long>(random() >> 16));
+            line +=
+                "\"-\" \"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)\" "
+                "- ";
+            std::snprintf(
+                part, sizeof(part),
+                "%016llx%016llx%016llx%016llx%012llx= ", static_cast<unsigned long long>(random()),
+                static_cast<unsigned long long>(random()), static_cast<unsigned long long>(random()),
+                static_cast<unsigned long long>(random()), static_cast<unsigned long long>(random() >> 16));
             line += part;
-            line += "SigV4 ECDHE-RSA-AES128-GCM-SHA256 AuthHeader demo-archive.s3.amazonaws.com TLSv1.2 - -\n";
+            line +=
+                "SigV4 ECDHE-RSA-AES128-GCM-SHA256 AuthHeader demo-archive.s3.amazonaws.com TLSv1.2 - -\n";
             if (size_ + line.size() > text_bytes) break;
             std::memcpy(memory_ + size_, line.data(), line.size());
             size_ += line.size();
@@ -120,7 +129,8 @@ std::uint64_t count_newlines(std::string_view text) {
     std::uint64_t count = 0;
     const char* p = text.data();
     const char* const end = p + text.size();
-    while ((p = static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)))) != nullptr) {
+    while ((p = static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)))) !=
+           nullptr) {
         ++count;
         ++p;
     }
@@ -133,8 +143,8 @@ struct answer {
 
 // Pieces of 4 MiB, as files are read, each through next() in blocks of 64 rows.
 template <class Take>
-answer scan(const archive_text& input, const tickline::s3_access_filter& filter, tickline::s3_field_set wanted,
-            tickline::cpu_level level, Take take) {
+answer scan(const archive_text& input, const tickline::s3_access_filter& filter,
+            tickline::s3_field_set wanted, tickline::cpu_level level, Take take) {
     tickline::s3_access_scanner scanner(filter, wanted, level);
     std::array<tickline::s3_access_record, 64> rows;
     answer result;
@@ -163,7 +173,8 @@ void measure(benchmark::State& state, const archive_text& input, Work work) {
         const double middle = cpu_seconds();
         const answer got = work();
         const double end = cpu_seconds();
-        if (got.rows != input.gets() || got.bytes_sent != input.bytes_sent()) state.SkipWithError("wrong answer");
+        if (got.rows != input.gets() || got.bytes_sent != input.bytes_sent())
+            state.SkipWithError("wrong answer");
         limit = std::min(limit, middle - begin);
         best = std::min(best, end - middle);
         state.SetIterationTime(end - middle);
@@ -181,7 +192,8 @@ tickline::s3_field_set set_of(std::initializer_list<s3_field> fields) {
     return set;
 }
 
-const std::initializer_list<s3_field> four = {s3_field::time, s3_field::remote_ip, s3_field::key, s3_field::bytes_sent};
+const std::initializer_list<s3_field> four = {s3_field::time, s3_field::remote_ip, s3_field::key,
+                                              s3_field::bytes_sent};
 
 void scan_to_fields(benchmark::State& state, const archive_text& (*input)(), tickline::cpu_level level) {
     if (level > tickline::best_cpu_level()) return state.SkipWithError("this CPU lacks the level");
@@ -238,7 +250,8 @@ std::vector<s3_field> all_fields() {
     return fields;
 }
 
-#define TICKLINE_BENCH(...) BENCHMARK_CAPTURE(__VA_ARGS__)->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(2)
+#define TICKLINE_BENCH(...) \
+    BENCHMARK_CAPTURE(__VA_ARGS__)->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(2)
 
 TICKLINE_BENCH(scan_to_fields, get_heavy, &get_heavy, tickline::best_cpu_level());
 TICKLINE_BENCH(scan_to_fields, get_heavy_baseline_cpu, &get_heavy, tickline::cpu_level::baseline);

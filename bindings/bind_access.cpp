@@ -36,12 +36,12 @@ network network_of(const std::string& text) {
     return parsed;
 }
 
-std::shared_ptr<access_filter> make_filter(const std::optional<std::vector<std::string>>& operations,
-                                           const std::optional<std::vector<int>>& statuses,
-                                           const std::optional<std::vector<std::pair<std::string, std::uint32_t>>>& keys,
-                                           const std::vector<std::string>& networks, const py::object& pattern,
-                                           std::optional<std::int64_t> since_ms, std::optional<std::int64_t> until_ms,
-                                           const std::vector<int>& years, bool strict) {
+std::shared_ptr<access_filter> make_filter(
+    const std::optional<std::vector<std::string>>& operations,
+    const std::optional<std::vector<int>>& statuses,
+    const std::optional<std::vector<std::pair<std::string, std::uint32_t>>>& keys,
+    const std::vector<std::string>& networks, const py::object& pattern, std::optional<std::int64_t> since_ms,
+    std::optional<std::int64_t> until_ms, const std::vector<int>& years, bool strict) {
     auto made = std::make_shared<access_filter>();
     s3_access_filter& rules = made->rules;
     if (operations) rules.operations = *operations;
@@ -103,9 +103,9 @@ s3_field_set set_of(const std::vector<s3_field>& fields) {
 // One run of consecutive bytes of one source.
 class access_scan {
   public:
-    access_scan(const std::vector<std::string>& columns, std::shared_ptr<access_filter> filter, std::string_view output,
-                const std::optional<std::string>& level, std::size_t max_line_bytes, bool keep_rejects,
-                bool reject_text)
+    access_scan(const std::vector<std::string>& columns, std::shared_ptr<access_filter> filter,
+                std::string_view output, const std::optional<std::string>& level, std::size_t max_line_bytes,
+                bool keep_rejects, bool reject_text)
         : filter_(std::move(filter)),
           fields_(fields_of(columns)),
           output_(output_of(output)),
@@ -260,21 +260,24 @@ py::tuple column_names() {
 
 void bind_access(py::module_& module) {
     module.attr("COLUMNS") = column_names();
-    module.def("cpu_level", [] { return py::str(name(best_cpu_level())); },
-               "The CPU level that the scan loops use: 'baseline' or 'avx2'.");
+    module.def(
+        "cpu_level", [] { return py::str(name(best_cpu_level())); },
+        "The CPU level that the scan loops use: 'baseline' or 'avx2'.");
 
     py::class_<access_filter, std::shared_ptr<access_filter>>(
-        module, "AccessFilter", "Which records of S3 access logs are wanted. Unset filters let everything pass.",
-        py::is_final())
+        module, "AccessFilter",
+        "Which records of S3 access logs are wanted. Unset filters let everything pass.", py::is_final())
         .def(py::init(&make_filter), py::kw_only(), py::arg("operations") = py::none(),
              py::arg("statuses") = py::none(), py::arg("key_rules") = py::none(),
-             py::arg("exclude_networks") = std::vector<std::string>(), py::arg("exclude_pattern") = py::none(),
-             py::arg("since_ms") = py::none(), py::arg("until_ms") = py::none(),
-             py::arg("exclude_years") = std::vector<int>(), py::arg("strict") = false);
+             py::arg("exclude_networks") = std::vector<std::string>(),
+             py::arg("exclude_pattern") = py::none(), py::arg("since_ms") = py::none(),
+             py::arg("until_ms") = py::none(), py::arg("exclude_years") = std::vector<int>(),
+             py::arg("strict") = false);
 
-    py::class_<access_scan>(module, "AccessScan",
-                            "One run of consecutive bytes of one source, turned into columns or tab-separated text.",
-                            py::is_final())
+    py::class_<access_scan>(
+        module, "AccessScan",
+        "One run of consecutive bytes of one source, turned into columns or tab-separated text.",
+        py::is_final())
         .def(py::init<const std::vector<std::string>&, std::shared_ptr<access_filter>, std::string_view,
                       const std::optional<std::string>&, std::size_t, bool, bool>(),
              py::arg("columns"), py::arg("filter"), py::kw_only(), py::arg("output") = "columns",
@@ -282,7 +285,8 @@ void bind_access(py::module_& module) {
              py::arg("keep_rejects") = false, py::arg("reject_text") = false)
         .def("read", &access_scan::read, py::arg("fd"), py::arg("begin"), py::arg("end"),
              py::arg("max_rows") = std::numeric_limits<std::int32_t>::max(),
-             "Read the lines that begin in [begin, end) of a plain file; return where to go on (end when done).")
+             "Read the lines that begin in [begin, end) of a plain file; return where to go on (end when "
+             "done).")
         .def("feed", &access_scan::feed, py::arg("data"), "Take the next bytes of the source.")
         .def("finish", &access_scan::finish, "Take the last line, which may lack its newline.")
         .def_property_readonly("pending_rows", &access_scan::pending_rows, "Rows that have not been taken.")

@@ -20,8 +20,8 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _READ_BYTES = 256 * 1024
 _CHUNK_BYTES = 1024 * 1024
 # A zstd block of 128 KiB can come out of 4 bytes. Small slices of input bound what one call can make of them
-# (64 MiB in the worst file that can be built, 20 KiB in a log).
-_ZSTD_SLICE = 2048
+# (16 MiB in the worst file that can be built, 7 KiB in a log).
+_ZSTD_SLICE = 512
 _CUT_HINT = "It was cut off: copy it again, or let its writer finish it."
 _DAMAGED_HINT = "Copy it again from its origin."
 

@@ -54,7 +54,7 @@ const std::vector<std::vector<std::string>> archive_fields = {
     {"\"reader/1.0 (test)\"", "-", "\"\"", "\" \"", "\"\"x\"", "\"a\" \"b\"", "\"{\"a\":1}\"", "\"x", "x",
      "\"caf\xe9\"", "\"x demo-archive [13/Nov/2024:18:24:19 +0000] y\"",
      "\"x other-archive [13/Nov/2024:18:24:19 +0000] y\"", "\"x HTTP/1.1\" 206 - 9 9 1 1 \"a\" \"b\"",
-     "\"x\"y", "\"x HTTP/1.1\" - - - - - -", "\"a\"\t"},
+     "\"x\"y", "\"x HTTP/1.1\" - - - - - -", "\"a\"\t", "\"\"-\"\""},
     {"- HostId= SigV4 TLS_AES AuthHeader demo.example.org TLSv1.3 -", "", "-",
      "v h SigV4 c a d t arn Yes r more more", "v AIDA h SigV4 c a d t", "demo-archive [13/Nov/2024:18:24:19",
      "\"", "- h - \"-\" -", " "},

@@ -1,8 +1,10 @@
 // Bytes to whole lines: over a buffer, or over a file or stream of any size in bounded memory.
 //
-// A line ends at '\n' and nowhere else (not at '\r', '\v', U+2028 ...); one '\r' before it belongs to the line end.
-// The last line of a source may lack its newline. Positions are bytes from the start of the source.
+// A line ends at '\n' and nowhere else (not at '\r', '\v', U+2028 ...); one '\r' before it belongs to the
+// line end. The last line of a source may lack its newline. Positions are bytes from the start of the source.
 #pragma once
+
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -14,8 +16,6 @@
 #include <new>
 #include <string>
 #include <string_view>
-
-#include <unistd.h>
 
 #include "tickline/arrow/buffer.hpp"
 
@@ -81,12 +81,13 @@ class lines {
 //   lines.reset(offset);
 //   n = read(fd, lines.space(), lines.space_bytes());  lines.push(n, sink);  ...  lines.finish(sink);
 //
-// The sink's lines(std::string_view whole_lines, std::uint64_t offset) gets as many whole lines as there are, newlines
-// included; its long_line(offset, length, has_newline) hears of a line longer than max_line_bytes, which is skipped and
-// not buffered. Both come in the order of the source, and the views are good for the call only.
+// The sink's lines(std::string_view whole_lines, std::uint64_t offset) gets as many whole lines as there are,
+// newlines included; its long_line(offset, length, has_newline) hears of a line longer than max_line_bytes,
+// which is skipped and not buffered. Both come in the order of the source, and the views are good for the
+// call only.
 //
-// Memory: space_bytes + max_line_bytes + 1 page of addresses, of which only what was used is real. Reads go to a page
-// boundary: an unaligned buffer made the plain scan 3.7 times as slow.
+// Memory: space_bytes + max_line_bytes + 1 page of addresses, of which only what was used is real. Reads go
+// to a page boundary: an unaligned buffer made the plain scan 3.7 times as slow.
 class line_assembler {
   public:
     static constexpr std::size_t default_space_bytes = std::size_t{4} << 20;
@@ -122,7 +123,8 @@ class line_assembler {
             begin = end_long_line(begin, end, sink);
             if (begin == nullptr) return;
         }
-        const std::size_t newline = std::string_view(begin, static_cast<std::size_t>(end - begin)).rfind('\n');
+        const std::size_t newline =
+            std::string_view(begin, static_cast<std::size_t>(end - begin)).rfind('\n');
         if (newline != std::string_view::npos) {
             const char* const rest = begin + newline + 1;
             begin -= carry_;
@@ -151,7 +153,9 @@ class line_assembler {
 
   private:
     static constexpr std::size_t page = 4096;
-    static constexpr std::size_t round_up(std::size_t bytes) noexcept { return (bytes + page - 1) / page * page; }
+    static constexpr std::size_t round_up(std::size_t bytes) noexcept {
+        return (bytes + page - 1) / page * page;
+    }
 
     // The start of a line whose end has not come yet: moved to where the next piece will follow it.
     void keep(const char* begin, const char* end) noexcept {
@@ -202,11 +206,13 @@ struct read_position {
     int error_number = 0;
 };
 
-// Gives the sink the lines of a file that BEGIN in [begin, end): neighbouring ranges share no line and miss none,
-// wherever they are cut. Reads by pread (the file's position stays, many threads can share the descriptor; a file that
-// shrinks is no danger, as it would be under mmap). Stops early when sink.full() after some lines.
+// Gives the sink the lines of a file that BEGIN in [begin, end): neighbouring ranges share no line and miss
+// none, wherever they are cut. Reads by pread (the file's position stays, many threads can share the
+// descriptor; a file that shrinks is no danger, as it would be under mmap). Stops early when sink.full()
+// after some lines.
 template <class Sink>
-read_position read_lines(int fd, std::uint64_t begin, std::uint64_t end, line_assembler& assembler, Sink& sink) {
+read_position read_lines(int fd, std::uint64_t begin, std::uint64_t end, line_assembler& assembler,
+                         Sink& sink) {
     std::uint64_t at = begin;
     // Does a line begin at `begin`, or does one go on there that belongs to the range before?
     bool behind_newline = begin == 0;

@@ -1,37 +1,47 @@
 // Amazon S3 server access log lines: one record, one line, one call.
 //
 // Format: https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
-// Amazon's page lists the fields but no grammar, and quotes inside quoted fields are NOT escaped, so counting quotes
-// is never right. These are the rules, in the order in which a line is judged; the first thing wrong decides.
+// Amazon's page lists the fields but no grammar, and quotes inside quoted fields are NOT escaped, so counting
+// quotes is never right. These are the rules, in the order in which a line is judged; the first thing wrong
+// decides.
 //
-// Blank is the byte 0x20 alone; a token is a maximal run of other bytes; null is `-` or `"-"` or a field not there.
+// Blank is the byte 0x20 alone; a token is a maximal run of other bytes; null is `-` or `"-"` or a field not
+// there.
 //
-//  0  A line of no bytes, or of blanks only, is `blank`. One '\r' before the newline does not belong to the line.
-//  S  The line is `spliced`, whatever else it is, if behind the start of its time stands once more
+//  0  A line of no bytes, or of blanks only, is `blank`. One '\r' before the newline does not belong to the
+//  line. S  The line is `spliced`, whatever else it is, if behind the start of its time stands once more
 //     ` BUCKET [dd/Mon/yyyy:hh:mm:ss` with this record's own bucket: a second record begins inside it.
 //  1  owner, bucket, time, IP, with one or more blanks before each; missing ones: `cut`.
 //  2  time: 28 bytes `[dd/Mon/yyyy:hh:mm:ss +zzzz]` and then a blank or the end, or null; else `bad_time`.
 //  3  IP: any token.
-//  4  operation: the first token behind the IP of the form WORD.WORD.WORD(.WORD), WORD = [A-Z0-9_]+, beginning with a
-//     letter. The token before it is the request id; all between IP and request id is the requester, which may hold
-//     blanks (CloudFront origin access identities) or be empty. The walk ends at a token that starts with a quote and
-//     is not `"-"`. A token that starts like a time on the way: `spliced`. No such token: the third token behind the
-//     IP if it is null; else `bad_operation` (`cut` where the line ends before a third token).
+//  4  operation: the first token behind the IP of the form WORD.WORD.WORD(.WORD), WORD = [A-Z0-9_]+,
+//  beginning with a
+//     letter. The token before it is the request id; all between IP and request id is the requester, which
+//     may hold blanks (CloudFront origin access identities) or be empty. The walk ends at a token that starts
+//     with a quote and is not `"-"`. A token that starts like a time on the way: `spliced`. No such token:
+//     the third token behind the IP if it is null; else `bad_operation` (`cut` where the line ends before a
+//     third token).
 //  5  key: the next token; the client wrote it, but S3 percent-encodes blanks and quotes in it.
-//  6  request-URI: null, or `"METHOD target HTTP/d.d"`. A quote CAN CLOSE it if behind it stand: status (ddd or -),
-//     error (no quote in it), bytes, size, total time, turn-around time (digits or -), each behind one blank, then a
-//     blank and `"` or `-`. A target holds no blank (RFC 9112 section 3), so if the third token of the field is
-//     `HTTP/d.d"` and its quote can close, it closes: what a client writes into target, referrer or user agent cannot
-//     move status, bytes or key. Else (blanks in the target, or no version): of the quotes that can close and stand
-//     behind ` HTTP/d.d` the only one; if there is none, of all that can close the only one. Several: `ambiguous`.
-//     None: `cut`. Behind a null request-URI each `-` of the status block may also be `"-"`.
-//  7  referrer and user agent: the tail behind them holds no quote, so the user agent ends at the line's last quote.
-//     The boundary between them is the first `" "` (several: the record is kept, ambiguous_agent is set). Either may
-//     be a bare token, as `-` is. Missing, or the last quoted field not ended: `cut` (fewer than 17 fields). Where the
-//     request-URI is null and only nulls follow the status block, quoted ones too, all of these are null.
-//  8  version id, host id, signature version, cipher suite, authentication type, host header, TLS version, access
-//     point ARN, ACL required, source region: as many as there are. Further tokens are ignored. Lines of March 2019
-//     have an extra token before the host id; it is told by the signature version that stands one place too late.
+//  6  request-URI: null, or `"METHOD target HTTP/d.d"`. A quote CAN CLOSE it if behind it stand: status (ddd
+//  or -),
+//     error (no quote in it), bytes, size, total time, turn-around time (digits or -), each behind one blank,
+//     then a blank and `"` or `-`. A target holds no blank (RFC 9112 section 3), so if the third token of the
+//     field is `HTTP/d.d"` and its quote can close, it closes: what a client writes into target, referrer or
+//     user agent cannot move status, bytes or key. Else (blanks in the target, or no version): of the quotes
+//     that can close and stand behind ` HTTP/d.d` the only one; if there is none, of all that can close the
+//     only one. Several: `ambiguous`. None: `cut`. Behind a null request-URI each `-` of the status block may
+//     also be `"-"`.
+//  7  referrer and user agent: the tail behind them holds no quote, so the user agent ends at the line's last
+//  quote.
+//     The boundary between them is the first `" "` (several: the record is kept, ambiguous_agent is set).
+//     Either may be a bare token, as `-` is. Missing, or the last quoted field not ended: `cut` (fewer than
+//     17 fields). Where the request-URI is null and only nulls follow the status block, quoted ones too, all
+//     of these are null.
+//  8  version id, host id, signature version, cipher suite, authentication type, host header, TLS version,
+//  access
+//     point ARN, ACL required, source region: as many as there are. Further tokens are ignored. Lines of
+//     March 2019 have an extra token before the host id; it is told by the signature version that stands one
+//     place too late.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +67,8 @@ struct s3_access_record {
     std::string_view error_code;
     std::optional<std::uint64_t> bytes_sent, object_size, total_time_ms, turnaround_time_ms;
     std::string_view referrer, user_agent, version_id, host_id, signature_version, cipher_suite;
-    std::string_view authentication_type, host_header, tls_version, access_point_arn, acl_required, source_region;
+    std::string_view authentication_type, host_header, tls_version, access_point_arn, acl_required,
+        source_region;
     std::int32_t zone_offset_ms = 0;  // of the time as logged, ahead of UTC; S3 itself always writes +0000
     bool ambiguous_agent = false;     // where the referrer ends could not be told for sure
 };
@@ -94,14 +105,22 @@ constexpr bool is_s3_operation(std::string_view token) noexcept {
     return before != '.' && (dots == 2 || dots == 3);
 }
 
+// The value between the quotes of a quoted field: null if it is a dash. (`""-""` is the text `"-"`.)
+constexpr std::string_view quoted_value(std::string_view text) noexcept {
+    return text == "-" ? std::string_view{} : text;
+}
+
 constexpr bool is_dash(std::string_view token) noexcept { return token == "-" || token == "\"-\""; }
 
 constexpr std::string_view between(const char* first, const char* last) noexcept {
     return {first, static_cast<std::size_t>(last - first)};
 }
 
-// The token at the front of rest, which must follow at once: no blank is skipped. Empty if rest starts with a blank.
-constexpr std::string_view token_here(std::string_view rest) noexcept { return rest.substr(0, rest.find(' ')); }
+// The token at the front of rest, which must follow at once: no blank is skipped. Empty if rest starts with a
+// blank.
+constexpr std::string_view token_here(std::string_view rest) noexcept {
+    return rest.substr(0, rest.find(' '));
+}
 
 // Rule S. Written for the rare line that holds a second '[' at all.
 inline bool is_spliced_s3_line(std::string_view line) noexcept {
@@ -117,7 +136,8 @@ inline bool is_spliced_s3_line(std::string_view line) noexcept {
         if (p == nullptr) return false;
         if (static_cast<std::size_t>(p - first) < bucket.size() + 2 || p[-1] != ' ') continue;
         const char* const name = p - 1 - bucket.size();
-        if (name[-1] == ' ' && between(name, p - 1) == bucket && looks_like_s3_time(between(p, last))) return true;
+        if (name[-1] == ' ' && between(name, p - 1) == bucket && looks_like_s3_time(between(p, last)))
+            return true;
     }
     return false;
 }
@@ -161,8 +181,10 @@ constexpr bool is_http_version_and_quote(std::string_view token) noexcept {
            token[6] == '.' && token[7] >= '0' && token[7] <= '9' && token[8] == '"';
 }
 
-// A quote that can close the request-URI opened at `open`, by rule 6; nullptr with `error` set where there is none.
-constexpr const char* close_request_uri(std::string_view from_open, s3_status_block& block, errc& error) noexcept {
+// A quote that can close the request-URI opened at `open`, by rule 6; nullptr with `error` set where there is
+// none.
+constexpr const char* close_request_uri(std::string_view from_open, s3_status_block& block,
+                                        errc& error) noexcept {
     const char* const last = from_open.data() + from_open.size();
     std::string_view rest = from_open;
     next_token(rest);
@@ -173,7 +195,8 @@ constexpr const char* close_request_uri(std::string_view from_open, s3_status_bl
     // The slow way: every quote of the line is tried, the ones behind a version first.
     const char* found[2] = {nullptr, nullptr};
     int counts[2] = {0, 0};
-    for (std::size_t at = from_open.find('"', 1); at != std::string_view::npos; at = from_open.find('"', at + 1)) {
+    for (std::size_t at = from_open.find('"', 1); at != std::string_view::npos;
+         at = from_open.find('"', at + 1)) {
         const char* const quote = from_open.data() + at;
         s3_status_block candidate{};
         if (!match_status_block(between(quote + 1, last), false, candidate)) continue;
@@ -198,19 +221,23 @@ constexpr void read_s3_tail(std::string_view tail, s3_access_record& record) noe
     std::string_view tokens[known + 1];
     int count = 0;
     while (count <= known && !(tokens[count] = next_token(tail)).empty()) ++count;
-    const auto signature = [](std::string_view token) { return token == "-" || token.substr(0, 4) == "SigV"; };
+    const auto signature = [](std::string_view token) {
+        return token == "-" || token.substr(0, 4) == "SigV";
+    };
     const bool extra = count >= 4 && !signature(tokens[2]) && signature(tokens[3]);
-    std::string_view* const fields[known] = {
-        &record.version_id,          &record.host_id,     &record.signature_version, &record.cipher_suite,
-        &record.authentication_type, &record.host_header, &record.tls_version,       &record.access_point_arn,
-        &record.acl_required,        &record.source_region};
+    std::string_view* const fields[known] = {&record.version_id,          &record.host_id,
+                                             &record.signature_version,   &record.cipher_suite,
+                                             &record.authentication_type, &record.host_header,
+                                             &record.tls_version,         &record.access_point_arn,
+                                             &record.acl_required,        &record.source_region};
     for (int i = 0; i < known; ++i) {
         const int from = i == 0 || !extra ? i : i + 1;
         *fields[i] = from < count ? null_if_dash(tokens[from]) : std::string_view();
     }
 }
 
-// Reads one line in three steps, so that a filter can end the work early. Each step returns errc::ok or what is wrong.
+// Reads one line in three steps, so that a filter can end the work early. Each step returns errc::ok or what
+// is wrong.
 class s3_line_reader {
   public:
     constexpr explicit s3_line_reader(std::string_view line) noexcept
@@ -271,7 +298,8 @@ class s3_line_reader {
             const std::string_view head = rest_.substr(0, last_quote + 1);
             rest_.remove_prefix(last_quote + 1);
             if (!rest_.empty() && rest_.front() != ' ') return errc::cut;
-            const errc error = head.front() == '"' ? quoted_referrer(head, record) : bare_referrer(head, record);
+            const errc error =
+                head.front() == '"' ? quoted_referrer(head, record) : bare_referrer(head, record);
             if (error != errc::ok) return error;
         }
         read_s3_tail(rest_, record);
@@ -327,8 +355,9 @@ class s3_line_reader {
             if (is_s3_operation(token)) {
                 if (k == 1) return errc::bad_operation;
                 record.request_id = null_if_dash(before);
-                record.requester = k == 2 ? std::string_view("")
-                                          : null_if_dash(between(first.data(), before_that.data() + before_that.size()));
+                record.requester =
+                    k == 2 ? std::string_view("")
+                           : null_if_dash(between(first.data(), before_that.data() + before_that.size()));
                 record.operation = token;
                 rest_ = after;
                 return errc::ok;
@@ -346,7 +375,8 @@ class s3_line_reader {
         value.reset();
         if (is_dash(text)) return errc::ok;
         std::uint64_t parsed = 0;
-        if (!parse_uint64(text, parsed)) return errc::number_overflow;  // digits they are: match_status_block looked
+        if (!parse_uint64(text, parsed))
+            return errc::number_overflow;  // digits they are: match_status_block looked
         value = parsed;
         return errc::ok;
     }
@@ -354,13 +384,14 @@ class s3_line_reader {
     static constexpr errc status(const s3_status_block& block, s3_access_record& record) noexcept {
         record.http_status.reset();
         if (!is_dash(block.status)) {
-            record.http_status = static_cast<std::uint16_t>((block.status[0] - '0') * 100 +
-                                                            (block.status[1] - '0') * 10 + (block.status[2] - '0'));
+            record.http_status = static_cast<std::uint16_t>(
+                (block.status[0] - '0') * 100 + (block.status[1] - '0') * 10 + (block.status[2] - '0'));
         }
         record.error_code = null_if_dash(block.error);
         if (const errc error = number(block.bytes, record.bytes_sent); error != errc::ok) return error;
         if (const errc error = number(block.size, record.object_size); error != errc::ok) return error;
-        if (const errc error = number(block.total_time, record.total_time_ms); error != errc::ok) return error;
+        if (const errc error = number(block.total_time, record.total_time_ms); error != errc::ok)
+            return error;
         return number(block.turnaround, record.turnaround_time_ms);
     }
 
@@ -382,26 +413,27 @@ class s3_line_reader {
             if (head.size() == 1) return errc::cut;
             const std::string_view user_agent = next_token(rest_);
             if (user_agent.empty()) return errc::cut;
-            record.referrer = null_if_dash(head.substr(1, head.size() - 2));
+            record.referrer = quoted_value(head.substr(1, head.size() - 2));
             record.user_agent = null_if_dash(user_agent);
             return errc::ok;
         }
         if (at + 3 >= head.size()) return errc::cut;
-        record.referrer = null_if_dash(head.substr(1, at - 1));
-        record.user_agent = null_if_dash(head.substr(at + 3, head.size() - at - 4));
+        record.referrer = quoted_value(head.substr(1, at - 1));
+        record.user_agent = quoted_value(head.substr(at + 3, head.size() - at - 4));
         record.ambiguous_agent = head.find(boundary, at + 1) != std::string_view::npos;
         return errc::ok;
     }
 
     constexpr errc bare_referrer(std::string_view head, s3_access_record& record) noexcept {
         const std::size_t blank = head.find(' ');
-        if (blank == 0 || blank == std::string_view::npos || head.substr(0, blank).find('"') != std::string_view::npos) {
+        if (blank == 0 || blank == std::string_view::npos ||
+            head.substr(0, blank).find('"') != std::string_view::npos) {
             return errc::cut;
         }
         const std::string_view user_agent = head.substr(blank + 1);
         if (user_agent.size() < 2 || user_agent.front() != '"') return errc::cut;
         record.referrer = null_if_dash(head.substr(0, blank));
-        record.user_agent = null_if_dash(user_agent.substr(1, user_agent.size() - 2));
+        record.user_agent = quoted_value(user_agent.substr(1, user_agent.size() - 2));
         return errc::ok;
     }
 
@@ -412,8 +444,8 @@ class s3_line_reader {
 }  // namespace detail
 
 // Parses one line without its newline. On success every member of record is set; on failure its content is
-// unspecified, and the result's error says why. ptr is the line's end or, on failure, its start: a line is judged
-// as a whole. Neither allocates nor throws.
+// unspecified, and the result's error says why. ptr is the line's end or, on failure, its start: a line is
+// judged as a whole. Neither allocates nor throws.
 inline parse_result parse_s3_access(std::string_view line, s3_access_record& record) noexcept {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     if (line.find_first_not_of(' ') == std::string_view::npos) return {line.data(), errc::blank};

@@ -19,8 +19,8 @@
 namespace tickline {
 inline namespace v0 {
 
-// Arrow's description of one field: text is utf8, dictionary-coded where values repeat; timestamp[ms, UTC]; uint16 for
-// the status; uint64 for other numbers. All may be null.
+// Arrow's description of one field: text is utf8, dictionary-coded where values repeat; timestamp[ms, UTC];
+// uint16 for the status; uint64 for other numbers. All may be null.
 inline column_type s3_column_type(s3_field field) {
     std::string name(info(field).name);
     switch (info(field).kind) {
@@ -89,8 +89,8 @@ class s3_column_builder {
   private:
     // Dictionaries are asked for 64 values at a time: hashes and prefetches first, then the probes.
     static constexpr std::size_t block = 64;
-    using any_column = std::variant<fixed_column<std::int64_t>, fixed_column<std::uint16_t>, fixed_column<std::uint64_t>,
-                                text_column, dictionary_column>;
+    using any_column = std::variant<fixed_column<std::int64_t>, fixed_column<std::uint16_t>,
+                                    fixed_column<std::uint64_t>, text_column, dictionary_column>;
 
     static std::pair<s3_field, any_column> make(s3_field field) {
         column_type type = s3_column_type(field);
@@ -128,8 +128,8 @@ class s3_column_builder {
             case s3_field_kind::repeated_text:
                 return append_text(*std::get_if<dictionary_column>(&column), about.text, records);
             case s3_field_kind::time_ms:
-                return append_numbers(*std::get_if<fixed_column<std::int64_t>>(&column), &s3_access_record::time_ms,
-                                      records);
+                return append_numbers(*std::get_if<fixed_column<std::int64_t>>(&column),
+                                      &s3_access_record::time_ms, records);
             case s3_field_kind::status:
                 return append_numbers(*std::get_if<fixed_column<std::uint16_t>>(&column),
                                       &s3_access_record::http_status, records);
@@ -140,7 +140,7 @@ class s3_column_builder {
     }
 
     template <class Column>
-    static bool append_text(Column& column, std::string_view s3_access_record::* member,
+    static bool append_text(Column& column, std::string_view s3_access_record::*member,
                             std::span<const s3_access_record> records) {
         std::array<std::string_view, block> values;
         for (std::size_t i = 0; i < records.size(); ++i) values[i] = records[i].*member;
@@ -148,7 +148,7 @@ class s3_column_builder {
     }
 
     template <class Number>
-    static bool append_numbers(fixed_column<Number>& column, std::optional<Number> s3_access_record::* member,
+    static bool append_numbers(fixed_column<Number>& column, std::optional<Number> s3_access_record::*member,
                                std::span<const s3_access_record> records) {
         std::array<Number, block> values;
         std::uint64_t valid = 0;

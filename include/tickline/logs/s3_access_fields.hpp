@@ -12,21 +12,45 @@ inline namespace v0 {
 
 // In the order of the log line.
 enum class s3_field : std::uint8_t {
-    bucket_owner, bucket, time, remote_ip, requester, request_id, operation, key, request_uri, http_status, error_code,
-    bytes_sent, object_size, total_time_ms, turnaround_time_ms, referrer, user_agent, version_id, host_id,
-    signature_version, cipher_suite, authentication_type, host_header, tls_version, access_point_arn, acl_required,
+    bucket_owner,
+    bucket,
+    time,
+    remote_ip,
+    requester,
+    request_id,
+    operation,
+    key,
+    request_uri,
+    http_status,
+    error_code,
+    bytes_sent,
+    object_size,
+    total_time_ms,
+    turnaround_time_ms,
+    referrer,
+    user_agent,
+    version_id,
+    host_id,
+    signature_version,
+    cipher_suite,
+    authentication_type,
+    host_header,
+    tls_version,
+    access_point_arn,
+    acl_required,
     source_region
 };
 inline constexpr int s3_field_count = static_cast<int>(s3_field::source_region) + 1;
 
-// How a column stores it. text: nearly every value differs, so a dictionary would only cost; repeated: it pays.
+// How a column stores it. text: nearly every value differs, so a dictionary would only cost; repeated: it
+// pays.
 enum class s3_field_kind : std::uint8_t { text, repeated_text, time_ms, status, number };
 
 struct s3_field_info {
     std::string_view name;
     s3_field_kind kind;
-    std::string_view s3_access_record::* text = nullptr;                      // text kinds
-    std::optional<std::uint64_t> s3_access_record::* number = nullptr;        // number
+    std::string_view s3_access_record::*text = nullptr;                // text kinds
+    std::optional<std::uint64_t> s3_access_record::*number = nullptr;  // number
 };
 
 inline constexpr s3_field_info s3_fields[s3_field_count] = {
@@ -81,7 +105,9 @@ class s3_field_set {
     constexpr bool has_any_from(s3_field field) const noexcept { return bits_ >= bit(field); }
 
   private:
-    static constexpr std::uint32_t bit(s3_field field) noexcept { return std::uint32_t{1} << static_cast<int>(field); }
+    static constexpr std::uint32_t bit(s3_field field) noexcept {
+        return std::uint32_t{1} << static_cast<int>(field);
+    }
     std::uint32_t bits_ = 0;
 };
 

@@ -1,8 +1,8 @@
 // Which S3 access log records are wanted.
 //
-// Two stages, so that most unwanted lines are left early: operation, key, IP and time stand before the request-URI,
-// the status behind it. A line filtered at one stage is not looked at behind it, but for the sign of a second
-// record spliced into it. Nothing is filtered by a filter that was not set.
+// Two stages, so that most unwanted lines are left early: operation, key, IP and time stand before the
+// request-URI, the status behind it. A line filtered at one stage is not looked at behind it, but for the
+// sign of a second record spliced into it. Nothing is filtered by a filter that was not set.
 #pragma once
 
 #include <array>
@@ -24,7 +24,8 @@
 namespace tickline {
 inline namespace v0 {
 
-// Keys of this prefix (whole parts: "zarr" takes "zarr" and "zarr/...", not "zarrs") are kept, cut to `parts` parts.
+// Keys of this prefix (whole parts: "zarr" takes "zarr" and "zarr/...", not "zarrs") are kept, cut to `parts`
+// parts.
 struct s3_key_rule {
     std::string prefix;
     std::uint32_t parts = 0;  // 0: the whole key
@@ -90,7 +91,8 @@ struct s3_access_filter {
 
     bool excludes_ip(std::string_view ip) const noexcept {
         if (is_null(ip)) return false;
-        if (excluded_ip != nullptr && excluded_ip->matches(excluded_ip->context, ip.data(), ip.size())) return true;
+        if (excluded_ip != nullptr && excluded_ip->matches(excluded_ip->context, ip.data(), ip.size()))
+            return true;
         address parsed;
         if (excluded_networks.empty() || !parse_address(ip, parsed)) return false;
         for (const network& excluded : excluded_networks) {
@@ -102,8 +104,9 @@ struct s3_access_filter {
 
 namespace detail {
 
-// Addresses repeat: remembers the last verdict in each of 1,024 places, so that networks and regular expressions are
-// asked once per address rather than once per line. An address that is too long for its place is not remembered.
+// Addresses repeat: remembers the last verdict in each of 1,024 places, so that networks and regular
+// expressions are asked once per address rather than once per line. An address that is too long for its place
+// is not remembered.
 class ip_verdicts {
   public:
     bool excluded(const s3_access_filter& filter, std::string_view ip) noexcept {
@@ -134,8 +137,8 @@ class ip_verdicts {
 };
 
 // Stage 1. False: `reason` says why the record is not wanted.
-inline bool wanted_before_request(const s3_access_filter& filter, ip_verdicts& verdicts, s3_access_record& record,
-                                  filter_reason& reason) noexcept {
+inline bool wanted_before_request(const s3_access_filter& filter, ip_verdicts& verdicts,
+                                  s3_access_record& record, filter_reason& reason) noexcept {
     if (!filter.wants_operation(record.operation)) {
         reason = filter_reason::operation;
     } else if (!filter.wants_key(record.key)) {

@@ -35,8 +35,8 @@ inline constexpr std::size_t default_max_line_bytes = std::size_t{16} << 20;
 
 namespace detail {
 
-// How many bytes behind the last line that the fast loop takes must be readable: the longest prefix that it compares
-// (s3_scan_state::prefix), a time, and one block.
+// How many bytes behind the last line that the fast loop takes must be readable: the longest prefix that it
+// compares (s3_scan_state::prefix), a time, and one block.
 inline constexpr std::size_t s3_scan_margin = 256;
 
 // All that the loop remembers from line to line.
@@ -51,8 +51,8 @@ struct s3_scan_state {
     std::array<rejected_line, 64> rejects{};
     std::size_t reject_count = 0;
 
-    // Guesses from earlier lines, always checked. Nearly all lines of a file share owner and bucket (so the first
-    // field that must be searched for is the IP), the day and a handful of operations.
+    // Guesses from earlier lines, always checked. Nearly all lines of a file share owner and bucket (so the
+    // first field that must be searched for is the IP), the day and a handful of operations.
     char prefix[192] = {};
     std::size_t prefix_size = 0;  // of `owner bucket [`; 0: none yet
     std::size_t owner_size = 0;
@@ -65,7 +65,8 @@ struct s3_scan_state {
     bool rejects_full() const noexcept { return reject_count == rejects.size(); }
 
     bool is_operation(std::string_view token) noexcept {
-        if (token.size() == last_operation_size && std::memcmp(token.data(), last_operation, token.size()) == 0) {
+        if (token.size() == last_operation_size &&
+            std::memcmp(token.data(), last_operation, token.size()) == 0) {
             return true;
         }
         if (!is_s3_operation(token)) return false;
@@ -82,7 +83,8 @@ struct s3_scan_state {
                                    static_cast<std::uint64_t>(line_end - line), error};
     }
 
-    // A record that passed the filter: counts it, unless dandi_s3_log_parser is to be followed and would drop it.
+    // A record that passed the filter: counts it, unless dandi_s3_log_parser is to be followed and would drop
+    // it.
     bool accept(const char* line, const char* newline, const s3_access_record& record) noexcept {
         ++counts.lines;
         if (filter->strict && !dandi_s3_log_parser_keeps(without_carriage_return(line, newline), record)) {
@@ -140,8 +142,8 @@ struct s3_scan_state {
     void learn_prefix(std::string_view text, const s3_access_record& record) noexcept {
         const std::string_view owner = record.bucket_owner, bucket = record.bucket;
         const std::size_t size = owner.size() + bucket.size() + 3;
-        if (size > sizeof(prefix) - 33 || size > text.size() || owner.data() != text.data() || is_null(bucket) ||
-            bucket.data() != owner.data() + owner.size() + 1 || text[size - 1] != '[') {
+        if (size > sizeof(prefix) - 33 || size > text.size() || owner.data() != text.data() ||
+            is_null(bucket) || bucket.data() != owner.data() + owner.size() + 1 || text[size - 1] != '[') {
             return;
         }
         std::memcpy(prefix, text.data(), size);
@@ -150,7 +152,8 @@ struct s3_scan_state {
     }
 };
 
-// A token that may stand before the operation without being one, ending the search for it, or hinting at a splice.
+// A token that may stand before the operation without being one, ending the search for it, or hinting at a
+// splice.
 constexpr bool is_plain_token(std::string_view token) noexcept {
     const char first = token.front();
     if (first == '"' || first == '[') return false;
@@ -187,8 +190,8 @@ inline s3_scan_loop loop_for(cpu_level level) noexcept {
 // Allocates once, when it is made (some 60 kB).
 class s3_access_scanner {
   public:
-    // Only the fields in `wanted` are sure to be set in the records of next(); the others may be old or empty.
-    // Every line is checked whole, whatever is wanted. `level` must be one that the CPU can run.
+    // Only the fields in `wanted` are sure to be set in the records of next(); the others may be old or
+    // empty. Every line is checked whole, whatever is wanted. `level` must be one that the CPU can run.
     explicit s3_access_scanner(const s3_access_filter& filter, s3_field_set wanted = s3_field_set::all(),
                                cpu_level level = best_cpu_level(),
                                std::size_t max_line_bytes = default_max_line_bytes)
@@ -199,8 +202,8 @@ class s3_access_scanner {
         state_->max_line_bytes = max_line_bytes;
     }
 
-    // Begins with new text: whole lines; only the last one of a source may lack its newline. Nothing is copied, so
-    // the bytes must stay while records are used. `offset` is where the text stands in its source.
+    // Begins with new text: whole lines; only the last one of a source may lack its newline. Nothing is
+    // copied, so the bytes must stay while records are used. `offset` is where the text stands in its source.
     void start(std::string_view text, std::uint64_t offset) noexcept {
         state_->text_begin = text.data();
         state_->text_offset = offset;
@@ -217,14 +220,15 @@ class s3_access_scanner {
 
     bool done() const noexcept { return position_ == end_; }
 
-    // Fills rows with the next accepted records and says how many. May stop early, with 0 even, when lines were
-    // rejected; go on until done(). What rejects() held before is gone.
+    // Fills rows with the next accepted records and says how many. May stop early, with 0 even, when lines
+    // were rejected; go on until done(). What rejects() held before is gone.
     std::size_t next(std::span<s3_access_record> rows) noexcept {
         state_->reject_count = 0;
         if (position_ < fast_end_) return loop_(*state_, position_, fast_end_, rows.data(), rows.size());
         std::size_t count = 0;
         while (position_ < end_ && count < rows.size() && !state_->rejects_full()) {
-            const void* const found = std::memchr(position_, '\n', static_cast<std::size_t>(end_ - position_));
+            const void* const found =
+                std::memchr(position_, '\n', static_cast<std::size_t>(end_ - position_));
             const char* const newline = found == nullptr ? end_ : static_cast<const char*>(found);
             if (state_->judge(position_, newline, rows[count])) ++count;
             position_ = newline == end_ ? end_ : newline + 1;
@@ -233,11 +237,14 @@ class s3_access_scanner {
     }
 
     // The lines that the last next() rejected. `line` counts from 1 over all that the scanner has seen.
-    std::span<const rejected_line> rejects() const noexcept { return {state_->rejects.data(), state_->reject_count}; }
+    std::span<const rejected_line> rejects() const noexcept {
+        return {state_->rejects.data(), state_->reject_count};
+    }
 
     const line_accounting& counts() const noexcept { return state_->counts; }
 
-    // A line that was never seen whole, because it is longer than allowed: counted here by whoever skipped it.
+    // A line that was never seen whole, because it is longer than allowed: counted here by whoever skipped
+    // it.
     rejected_line skip_long_line(std::uint64_t offset, std::uint64_t length, bool newline) noexcept {
         ++state_->counts.lines;
         state_->counts.bytes += length + (newline ? 1 : 0);

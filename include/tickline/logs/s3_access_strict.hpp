@@ -1,11 +1,14 @@
-// Which records dandi_s3_log_parser 0.4.2 keeps: for archives that must reproduce its reduced logs byte for byte.
+// Which records dandi_s3_log_parser 0.4.2 keeps: for archives that must reproduce its reduced logs byte for
+// byte.
 //
-// That program cuts a line in two ways. The short one takes fields by number from the line split at single blanks,
-// and status and bytes from the text between the first two `" `. Where that text is not seven pieces, or bytes is
-// `-`, a regular expression cuts the whole line, and anything but 24 to 26 pieces is dropped. So some valid records
-// vanish, such as those with two blanks before the requester, or 27 fields and no bytes. Here only its yes or no is
-// computed: the values are ours, so where it can be made to lie (a status written into the request-URI), it is not
-// followed. Nor where it fails as a whole: one byte that is not UTF-8 makes it drop the file.
+// That program cuts a line in two ways. The short one takes fields by number from the line split at single
+// blanks, and status and bytes from the text between the first two `" `. Where that text is not seven pieces,
+// or bytes is
+// `-`, a regular expression cuts the whole line, and anything but 24 to 26 pieces is dropped. So some valid
+// records vanish, such as those with two blanks before the requester, or 27 fields and no bytes. Here only
+// its yes or no is computed: the values are ours, so where it can be made to lie (a status written into the
+// request-URI), it is not followed. Nor where it fails as a whole: one byte that is not UTF-8 makes it drop
+// the file.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +22,8 @@ namespace tickline {
 inline namespace v0 {
 namespace detail {
 
-// Its lines are Python's str.splitlines(), which ends a line at more than newlines; what follows is lost to it.
+// Its lines are Python's str.splitlines(), which ends a line at more than newlines; what follows is lost to
+// it.
 constexpr std::string_view up_to_python_line_end(std::string_view line) noexcept {
     for (std::size_t i = 0; i < line.size(); ++i) {
         const char c = line[i];
@@ -76,8 +80,9 @@ struct quoted_pieces {
     }
 };
 
-// What it does to a line of more than 26 pieces: each stretch from a ` "` to the `" ` of the same number becomes ` - `,
-// but of n stretches only n - 1 leave their dash, so the fields behind shift by one. False where the numbers differ.
+// What it does to a line of more than 26 pieces: each stretch from a ` "` to the `" ` of the same number
+// becomes ` - `, but of n stretches only n - 1 leave their dash, so the fields behind shift by one. False
+// where the numbers differ.
 inline bool scrub_quotes(std::string_view line, std::string& scrubbed) {
     std::vector<std::size_t> openings, closings;
     for (std::size_t i = 0; i + 1 < line.size(); ++i) {
@@ -111,11 +116,12 @@ inline bool dandi_long_way_keeps(std::string_view line, std::string_view operati
 
 }  // namespace detail
 
-// Does dandi_s3_log_parser 0.4.2 keep the record of this line, which parse_s3_access accepted? Its fixed rules
-// (operation, status 2xx, the keys of DANDI) are not asked here: they are options of the filter.
+// Does dandi_s3_log_parser 0.4.2 keep the record of this line, which parse_s3_access accepted? Its fixed
+// rules (operation, status 2xx, the keys of DANDI) are not asked here: they are options of the filter.
 inline bool dandi_s3_log_parser_keeps(std::string_view line, const s3_access_record& record) noexcept {
     line = detail::up_to_python_line_end(line);
-    if (detail::blank_piece(line, 7) != record.operation || is_null(detail::blank_piece(line, 8))) return false;
+    if (detail::blank_piece(line, 7) != record.operation || is_null(detail::blank_piece(line, 8)))
+        return false;
     if (!record.time_ms) return false;
     const std::size_t first = line.find("\" ");
     if (first == std::string_view::npos) return false;

@@ -3,7 +3,8 @@
 //   time                YYYY-MM-DDTHH:MM:SS, UTC (dandi_s3_log_parser: as logged, whatever its zone)
 //   bytes_sent          digits; null becomes 0
 //   other numbers       digits; null becomes -
-//   text                as logged; null becomes -. A control byte (below 0x20, and 0x7f), which could end a field or a
+//   text                as logged; null becomes -. A control byte (below 0x20, and 0x7f), which could end a
+//   field or a
 //                       row, becomes %XX, as S3 itself writes it in keys.
 #pragma once
 
@@ -69,13 +70,14 @@ class s3_tsv_writer {
         detail::copy_bytes(out_.extend(value.size()), value.data(), value.size());
     }
 
-    // Eight bytes at a time: a byte below 0x20 borrows in the subtraction, 0x7f carries in the addition; both set the
-    // high bit, which bytes from 0x80 on have anyway and must not count for.
+    // Eight bytes at a time: a byte below 0x20 borrows in the subtraction, 0x7f carries in the addition; both
+    // set the high bit, which bytes from 0x80 on have anyway and must not count for.
     static bool has_control_byte(std::string_view value) noexcept {
         constexpr std::uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
         const auto controls = [](std::uint64_t word) {
-            const std::uint64_t below = (word | highs) - ones * 0x20;  // high bit gone: the byte's low 7 bits < 0x20
-            const std::uint64_t above = (word & ~highs) + ones;        // high bit set: its low 7 bits are 0x7f
+            const std::uint64_t below =
+                (word | highs) - ones * 0x20;  // high bit gone: the byte's low 7 bits < 0x20
+            const std::uint64_t above = (word & ~highs) + ones;  // high bit set: its low 7 bits are 0x7f
             return (~below | above) & ~word & highs;
         };
         std::size_t i = 0;

@@ -1,9 +1,10 @@
 // Masks of bytes, 32 at a time, and the choice of the CPU level at run time.
 //
-// Each level has a namespace of its own (detail::baseline, detail::avx2) with a `block` of the same interface. Code for
-// a newer CPU does not inline into callers for an older one, so a scan loop stands in one header that is included once
-// per level between TICKLINE_BEGIN_LEVEL and TICKLINE_END_LEVEL, uses the `block` of the namespace around it, and is
-// called through a pointer once per block of lines, never per line.
+// Each level has a namespace of its own (detail::baseline, detail::avx2) with a `block` of the same
+// interface. Code for a newer CPU does not inline into callers for an older one, so a scan loop stands in one
+// header that is included once per level between TICKLINE_BEGIN_AVX2 and TICKLINE_END_AVX2, uses the
+// `block` of the namespace around it, and is called through a pointer once per block of lines, never per
+// line.
 #pragma once
 
 #include <cstddef>
@@ -21,16 +22,19 @@
 #include <arm_neon.h>
 #endif
 
-// All that is defined between the two is compiled for AVX2 and what came with it (BMI, LZCNT, POPCNT: Haswell, 2013).
+// All that is defined between the two is compiled for AVX2 and what came with it (BMI, LZCNT, POPCNT:
+// Haswell, 2013). Not formatted by tool, which would split the string that _Pragma takes whole.
+// clang-format off
 #if defined(__clang__)
 #define TICKLINE_BEGIN_AVX2 \
-    _Pragma("clang attribute push(__attribute__((target(\"avx2,bmi,bmi2,lzcnt,popcnt\"))), apply_to = function)")
+    _Pragma("clang attribute push(__attribute__((target(\"avx2,bmi,bmi2,lzcnt,popcnt\"))), apply_to=function)")
 #define TICKLINE_END_AVX2 _Pragma("clang attribute pop")
 #else
 #define TICKLINE_BEGIN_AVX2 \
     _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,bmi,bmi2,lzcnt,popcnt\")")
 #define TICKLINE_END_AVX2 _Pragma("GCC pop_options")
 #endif
+// clang-format on
 
 namespace tickline {
 inline namespace v0 {
@@ -204,11 +208,14 @@ struct block {
         const __m256i value = _mm256_sub_epi8(bytes, _mm256_set1_epi8('0'));
         return mask(_mm256_cmpeq_epi8(_mm256_min_epu8(value, _mm256_set1_epi8(9)), value));
     }
-    std::uint32_t same(const block& other) const noexcept { return mask(_mm256_cmpeq_epi8(bytes, other.bytes)); }
+    std::uint32_t same(const block& other) const noexcept {
+        return mask(_mm256_cmpeq_epi8(bytes, other.bytes));
+    }
 
     class any {
       public:
-        any() noexcept : seen_(_mm256_setzero_si256()) {}  // a defaulted one would be compiled for the baseline
+        any() noexcept
+            : seen_(_mm256_setzero_si256()) {}  // a defaulted one would be compiled for the baseline
         void add_eq(const block& b, char c) noexcept {
             seen_ = _mm256_or_si256(seen_, _mm256_cmpeq_epi8(b.bytes, _mm256_set1_epi8(c)));
         }
@@ -219,7 +226,9 @@ struct block {
     };
 
   private:
-    static std::uint32_t mask(__m256i x) noexcept { return static_cast<std::uint32_t>(_mm256_movemask_epi8(x)); }
+    static std::uint32_t mask(__m256i x) noexcept {
+        return static_cast<std::uint32_t>(_mm256_movemask_epi8(x));
+    }
 };
 TICKLINE_END_AVX2
 }  // namespace avx2

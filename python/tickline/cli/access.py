@@ -27,8 +27,6 @@ Examples:
 - `tickline access reduce 2024/05/01.log reduced`
 - `tickline access reduce raw-logs reduced --keys dandi --exclude-ip 192.0.2.0/24,@ours.txt`
 - `tickline access reduce raw reduced --format parquet --columns time,key,http_status --status all`
-  all
-
 - `zcat day.log.gz | tickline access reduce - - --since 2024-05-01 > may.tsv`
 """
 

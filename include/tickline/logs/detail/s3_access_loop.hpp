@@ -1,13 +1,15 @@
-// The loop over lines of S3 access logs. Included once per CPU level by s3_access_scan.hpp, in the namespace of that
-// level, so that all it calls is compiled for that level; it has no include guard for that reason.
+// The loop over lines of S3 access logs. Included once per CPU level by s3_access_scan.hpp, in the namespace
+// of that level, so that all it calls is compiled for that level; it has no include guard for that reason.
 //
-// It knows only the shape that nearly every line has, and proves each part of it: the same owner and bucket as the
-// line before, a UTC time, single blanks, "METHOD target HTTP/d.d", four quotes behind the turn-around time. Whatever
-// is different in any way goes to s3_line_reader, which is the one place that knows all the rules. So a line is
-// either right by the short way or judged by the long one; tests compare the two, and each with a slow reference.
+// It knows only the shape that nearly every line has, and proves each part of it: the same owner and bucket
+// as the line before, a UTC time, single blanks, "METHOD target HTTP/d.d", four quotes behind the turn-around
+// time. Whatever is different in any way goes to s3_line_reader, which is the one place that knows all the
+// rules. So a line is either right by the short way or judged by the long one; tests compare the two, and
+// each with a slow reference.
 #if defined(TICKLINE_S3_ACCESS_LOOP)
 
-// Walks separators (0x20 and below) from block to block and collects what rule S needs: was there a second '['?
+// Walks separators (0x20 and below) from block to block and collects what rule S needs: was there a second
+// '['?
 class separator_walk {
   public:
     separator_walk() noexcept {}  // not defaulted: it must be compiled for the level
@@ -64,8 +66,8 @@ inline bool same_prefix(const s3_scan_state& state, const char* line) noexcept {
     return (block(line + i).same(block(state.prefix + i)) & rest) == rest;
 }
 
-// Bytes, size, total time and turn-around time between first and last: four fields of digits or `-`, single blanks.
-// The walk found the blanks; here the rest is proved, up to 64 bytes at once.
+// Bytes, size, total time and turn-around time between first and last: four fields of digits or `-`, single
+// blanks. The walk found the blanks; here the rest is proved, up to 64 bytes at once.
 inline bool numbers_are_plain(const char* first, const char* last) noexcept {
     const auto size = static_cast<std::size_t>(last - first);
     if (size > 63) return false;
@@ -82,16 +84,19 @@ inline bool numbers_are_plain(const char* first, const char* last) noexcept {
     const std::uint64_t starts = (ends << 1) | 1;
     dashes &= all;
     // A dash stands alone: its field starts with it and ends behind it.
-    return ((digits | blanks | dashes) & all) == all && (dashes & ~starts) == 0 && ((dashes << 1) & ~ends) == 0;
+    return ((digits | blanks | dashes) & all) == all && (dashes & ~starts) == 0 &&
+           ((dashes << 1) & ~ends) == 0;
 }
 
-// What the fields in front of the request-URI are, where they are as usual. False: judge the line the long way.
+// What the fields in front of the request-URI are, where they are as usual. False: judge the line the long
+// way.
 inline bool read_plain_head(s3_scan_state& state, separator_walk& walk, const char* line,
                             s3_access_record& record, const char*& key_end) noexcept {
     if (state.prefix_size == 0 || !same_prefix(state, line)) return false;
     const char* const time = line + state.prefix_size - 1;
     std::int64_t time_ms = 0;
-    if (!state.time.parse(between(time, time + s3_time_length), time_ms) || time[s3_time_length] != ' ') return false;
+    if (!state.time.parse(between(time, time + s3_time_length), time_ms) || time[s3_time_length] != ' ')
+        return false;
     if (load8(time + 21) != load8(" +0000] ")) return false;
 
     const char* const ip = time + s3_time_length + 1;
@@ -105,10 +110,12 @@ inline bool read_plain_head(s3_scan_state& state, separator_walk& walk, const ch
     const char* const request_id = requester_end + 1;
     const char* const operation = request_id_end + 1;
     const char* const key = operation_end + 1;
-    if (ip == ip_end || requester == requester_end || request_id == request_id_end || key == key_end) return false;
+    if (ip == ip_end || requester == requester_end || request_id == request_id_end || key == key_end)
+        return false;
     if (!state.is_operation(between(operation, operation_end))) return false;
     // Neither of the tokens before may be an operation itself, or end the walk of rule 4.
-    if (!is_plain_token(between(requester, requester_end)) || !is_plain_token(between(request_id, request_id_end))) {
+    if (!is_plain_token(between(requester, requester_end)) ||
+        !is_plain_token(between(request_id, request_id_end))) {
         return false;
     }
     record.bucket_owner = between(line, line + state.owner_size);
@@ -144,16 +151,19 @@ inline bool read_plain_request(const s3_scan_state& state, separator_walk& walk,
     const char *method_end, *target_end, *version_end, *status_end, *error_end;
     if (!walk.blank(method_end) || !walk.blank(target_end) || !walk.blank(version_end)) return false;
     const char* const version = target_end + 1;
-    if (target_end == method_end + 1 || !is_http_version_and_quote(between(version, version_end))) return false;
+    if (target_end == method_end + 1 || !is_http_version_and_quote(between(version, version_end)))
+        return false;
     const char *bytes_end, *size_end, *total_end, *turnaround_end;
-    if (!walk.blank(status_end) || !walk.blank(error_end) || !walk.blank(bytes_end) || !walk.blank(size_end) ||
-        !walk.blank(total_end) || !walk.blank(turnaround_end)) {
+    if (!walk.blank(status_end) || !walk.blank(error_end) || !walk.blank(bytes_end) ||
+        !walk.blank(size_end) || !walk.blank(total_end) || !walk.blank(turnaround_end)) {
         return false;
     }
     const char* const status = version_end + 1;
     const char* const error = status_end + 1;
-    if (status_end != status + 3 || !is_digit(status[0]) || !is_digit(status[1]) || !is_digit(status[2])) return false;
-    if (error == error_end || (error_end != error + 1 && between(error, error_end).find('"') != std::string_view::npos)) {
+    if (status_end != status + 3 || !is_digit(status[0]) || !is_digit(status[1]) || !is_digit(status[2]))
+        return false;
+    if (error == error_end ||
+        (error_end != error + 1 && between(error, error_end).find('"') != std::string_view::npos)) {
         return false;
     }
     if (*error == '"') return false;
@@ -173,7 +183,8 @@ inline bool read_plain_request(const s3_scan_state& state, separator_walk& walk,
                        record.turnaround_time_ms);
 }
 
-// Referrer and user agent where there are just four quotes up to the newline, `"..." "..."`, and no second boundary.
+// Referrer and user agent where there are just four quotes up to the newline, `"..." "..."`, and no second
+// boundary.
 inline bool read_plain_agents(separator_walk& walk, const char* agents, s3_access_record& record,
                               const char*& newline, const char*& tail) noexcept {
     const char* quotes[4] = {};
@@ -199,8 +210,8 @@ inline bool read_plain_agents(separator_walk& walk, const char* agents, s3_acces
     }
     tail = quotes[3] + 1;
     if (*tail != ' ' && tail != newline && !(*tail == '\r' && tail + 1 == newline)) return false;
-    record.referrer = null_if_dash(between(quotes[0] + 1, quotes[1]));
-    record.user_agent = null_if_dash(between(quotes[2] + 1, quotes[3]));
+    record.referrer = quoted_value(between(quotes[0] + 1, quotes[1]));
+    record.user_agent = quoted_value(between(quotes[2] + 1, quotes[3]));
     record.ambiguous_agent = false;
     return true;
 }
@@ -226,23 +237,25 @@ inline short_way read_plain_line(s3_scan_state& state, const char* line, s3_acce
             newline = walk.newline(agents);
         } else {
             if (!read_plain_agents(walk, agents, record, newline, tail)) return short_way::no;
-            if (state.wants_tail) read_s3_tail(between(tail, newline[-1] == '\r' ? newline - 1 : newline), record);
+            if (state.wants_tail)
+                read_s3_tail(between(tail, newline[-1] == '\r' ? newline - 1 : newline), record);
         }
     }
-    // Rule S, and the limit on a line's length: rare enough for the long way to say which. The walk may have seen the
-    // bracket of the line behind, so it is looked for once more.
+    // Rule S, and the limit on a line's length: rare enough for the long way to say which. The walk may have
+    // seen the bracket of the line behind, so it is looked for once more.
     const auto size = static_cast<std::size_t>(newline - line);
     if (size > state.max_line_bytes) return short_way::no;
-    if (walk.saw_bracket() && std::memchr(line + state.prefix_size, '[', size - state.prefix_size) != nullptr) {
+    if (walk.saw_bracket() &&
+        std::memchr(line + state.prefix_size, '[', size - state.prefix_size) != nullptr) {
         return short_way::no;
     }
     return wanted ? short_way::accepted : short_way::filtered;
 }
 
-// Reads lines from `position` on into rows until those or the places for rejected lines are used up, or `end` is
-// reached. `end` stands behind a newline, and at least s3_scan_margin more bytes can be read behind it.
-inline std::size_t scan_s3_lines(s3_scan_state& state, const char*& position, const char* end, s3_access_record* rows,
-                                 std::size_t capacity) noexcept {
+// Reads lines from `position` on into rows until those or the places for rejected lines are used up, or `end`
+// is reached. `end` stands behind a newline, and at least s3_scan_margin more bytes can be read behind it.
+inline std::size_t scan_s3_lines(s3_scan_state& state, const char*& position, const char* end,
+                                 s3_access_record* rows, std::size_t capacity) noexcept {
     std::size_t count = 0;
     const char* line = position;
     while (line < end && count < capacity && !state.rejects_full()) {
@@ -257,7 +270,8 @@ inline std::size_t scan_s3_lines(s3_scan_state& state, const char*& position, co
                 state.counts.filter(reason);
                 break;
             case short_way::no:
-                newline = static_cast<const char*>(std::memchr(line, '\n', static_cast<std::size_t>(end - line)));
+                newline =
+                    static_cast<const char*>(std::memchr(line, '\n', static_cast<std::size_t>(end - line)));
                 if (state.judge(line, newline, rows[count])) ++count;
                 break;
         }
