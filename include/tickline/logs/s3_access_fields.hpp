@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 
@@ -102,6 +103,12 @@ class s3_field_set {
     }
     constexpr void add(s3_field field) noexcept { bits_ |= bit(field); }
     constexpr bool has(s3_field field) const noexcept { return (bits_ & bit(field)) != 0; }
+    constexpr bool empty() const noexcept { return bits_ == 0; }
+    constexpr s3_field_set without(std::initializer_list<s3_field> fields) const noexcept {
+        s3_field_set rest = *this;
+        for (const s3_field field : fields) rest.bits_ &= ~bit(field);
+        return rest;
+    }
     constexpr bool has_any_from(s3_field field) const noexcept { return bits_ >= bit(field); }
 
   private:

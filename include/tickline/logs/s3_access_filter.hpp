@@ -136,12 +136,10 @@ class ip_verdicts {
     std::array<place, 1024> places_;
 };
 
-// Stage 1. False: `reason` says why the record is not wanted.
-inline bool wanted_before_request(const s3_access_filter& filter, ip_verdicts& verdicts,
-                                  s3_access_record& record, filter_reason& reason) noexcept {
-    if (!filter.wants_operation(record.operation)) {
-        reason = filter_reason::operation;
-    } else if (!filter.wants_key(record.key)) {
+// Stage 1 but for the operation. False: `reason` says why the record is not wanted.
+inline bool wanted_behind_operation(const s3_access_filter& filter, ip_verdicts& verdicts,
+                                    s3_access_record& record, filter_reason& reason) noexcept {
+    if (!filter.wants_key(record.key)) {
         reason = filter_reason::key;
     } else if (filter.by_ip() && verdicts.excluded(filter, record.remote_ip)) {
         reason = filter_reason::ip;

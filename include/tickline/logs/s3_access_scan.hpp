@@ -43,7 +43,9 @@ inline constexpr std::size_t s3_scan_margin = 256;
 struct s3_scan_state {
     const s3_access_filter* filter = nullptr;
     s3_field_set wanted_fields;
-    bool wants_tail = true;
+    bool wants_more = true;    // fields but time, IP, operation, key, status and bytes sent
+    bool wants_tail = true;    // fields behind the user agent
+    bool filters_more = true;  // by key, IP or time
     std::size_t max_line_bytes = default_max_line_bytes;
     const char* text_begin = nullptr;
     std::uint64_t text_offset = 0;  // of text_begin in the source
@@ -59,21 +61,18 @@ struct s3_scan_state {
     s3_time_cache time;
     char last_operation[32] = {};
     std::size_t last_operation_size = 0;
+    bool last_operation_wanted = false;
     ip_verdicts verdicts;
 
     bool wants(s3_field field) const noexcept { return wanted_fields.has(field); }
     bool rejects_full() const noexcept { return reject_count == rejects.size(); }
 
-    bool is_operation(std::string_view token) noexcept {
-        if (token.size() == last_operation_size &&
-            std::memcmp(token.data(), last_operation, token.size()) == 0) {
-            return true;
-        }
-        if (!is_s3_operation(token)) return false;
-        if (token.size() <= sizeof(last_operation)) {
-            std::memcpy(last_operation, token.data(), token.size());
-            last_operation_size = token.size();
-        }
+    // True if the token is an operation; then it is the one that the next line is compared with.
+    bool learn_operation(std::string_view token) noexcept {
+        if (token.size() > sizeof(last_operation) || !is_s3_operation(token)) return false;
+        std::memcpy(last_operation, token.data(), token.size());
+        last_operation_size = token.size();
+        last_operation_wanted = filter->wants_operation(token);
         return true;
     }
 
@@ -118,8 +117,9 @@ struct s3_scan_state {
         if (error == errc::ok) error = reader.head(record);
         if (error == errc::ok) {
             learn_prefix(text, record);
-            filter_reason reason{};
-            bool wanted = wanted_before_request(*filter, verdicts, record, reason);
+            filter_reason reason = filter_reason::operation;
+            bool wanted = filter->wants_operation(record.operation);
+            if (wanted) wanted = wanted_behind_operation(*filter, verdicts, record, reason);
             if (wanted) error = reader.request(record);
             if (wanted && error == errc::ok && !wanted_by_status(*filter, record)) {
                 wanted = false;
@@ -151,14 +151,6 @@ struct s3_scan_state {
         owner_size = owner.size();
     }
 };
-
-// A token that may stand before the operation without being one, ending the search for it, or hinting at a
-// splice.
-constexpr bool is_plain_token(std::string_view token) noexcept {
-    const char first = token.front();
-    if (first == '"' || first == '[') return false;
-    return first < 'A' || first > 'Z' || !is_s3_operation(token);
-}
 
 #define TICKLINE_S3_ACCESS_LOOP
 namespace baseline {
@@ -198,6 +190,11 @@ class s3_access_scanner {
         : state_(std::make_unique<detail::s3_scan_state>()), loop_(detail::loop_for(level)) {
         state_->filter = &filter;
         state_->wanted_fields = wanted;
+        state_->wants_more = !wanted
+                                  .without({s3_field::time, s3_field::remote_ip, s3_field::operation,
+                                            s3_field::key, s3_field::http_status, s3_field::bytes_sent})
+                                  .empty();
+        state_->filters_more = !filter.keys.empty() || filter.by_ip() || filter.by_time();
         state_->wants_tail = wanted.has_any_from(s3_field::version_id);
         state_->max_line_bytes = max_line_bytes;
     }

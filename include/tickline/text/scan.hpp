@@ -36,6 +36,14 @@
 #endif
 // clang-format on
 
+// For the small steps of a loop: GCC stops inlining when a function has grown large, just where it matters
+// most.
+#if defined(__GNUC__)
+#define TICKLINE_INLINE __attribute__((always_inline)) inline
+#else
+#define TICKLINE_INLINE inline
+#endif
+
 namespace tickline {
 inline namespace v0 {
 
@@ -90,6 +98,11 @@ struct block {
     std::uint32_t same(const block& other) const noexcept {
         return mask(_mm_cmpeq_epi8(low, other.low), _mm_cmpeq_epi8(high, other.high));
     }
+    std::uint32_t quotes_and_newlines() const noexcept {
+        const __m128i quote = _mm_set1_epi8('"'), newline = _mm_set1_epi8('\n');
+        return mask(_mm_or_si128(_mm_cmpeq_epi8(low, quote), _mm_cmpeq_epi8(low, newline)),
+                    _mm_or_si128(_mm_cmpeq_epi8(high, quote), _mm_cmpeq_epi8(high, newline)));
+    }
 
     class any {
       public:
@@ -131,6 +144,11 @@ struct block {
     }
     std::uint32_t same(const block& other) const noexcept {
         return mask(vceqq_u8(low, other.low), vceqq_u8(high, other.high));
+    }
+    std::uint32_t quotes_and_newlines() const noexcept {
+        const uint8x16_t quote = vdupq_n_u8('"'), newline = vdupq_n_u8('\n');
+        return mask(vorrq_u8(vceqq_u8(low, quote), vceqq_u8(low, newline)),
+                    vorrq_u8(vceqq_u8(high, quote), vceqq_u8(high, newline)));
     }
 
     class any {
@@ -180,6 +198,7 @@ struct block {
         for (int i = 0; i < 32; ++i) mask |= static_cast<std::uint32_t>(bytes[i] == other.bytes[i]) << i;
         return mask;
     }
+    std::uint32_t quotes_and_newlines() const noexcept { return eq('"') | eq('\n'); }
 
     class any {
       public:
@@ -210,6 +229,10 @@ struct block {
     }
     std::uint32_t same(const block& other) const noexcept {
         return mask(_mm256_cmpeq_epi8(bytes, other.bytes));
+    }
+    std::uint32_t quotes_and_newlines() const noexcept {
+        return mask(_mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"')),
+                                    _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\n'))));
     }
 
     class any {
