@@ -233,6 +233,25 @@ TEST_CASE("s3_access_scan: every two odd values of fields, in a line that is usu
     }
 }
 
+TEST_CASE("s3_access_scan: a usual line with every byte replaced, dropped, doubled, or the last one") {
+    random_source random(17);
+    const std::string line = archive_line(random, SIZE_MAX);
+    const std::string behind = "\n\" x\n";
+    std::string text = line + behind;
+    for (std::size_t at = 0; at < line.size(); ++at) {
+        for (const char byte : std::string("x\" -[\t0A.\r\xff")) {
+            text += line.substr(0, at) + byte + line.substr(at + 1) + behind;
+        }
+        text += line.substr(0, at) + behind;
+        text += line.substr(0, at) + line.substr(at + 1) + behind;
+        text += line.substr(0, at + 1) + line.substr(at) + behind;
+    }
+    for (const tickline::cpu_level level : levels()) {
+        CHECK(compare(text, filter_number(0), level, 64) == "");
+        CHECK(compare(text, filter_number(7), level, 64) == "");
+    }
+}
+
 TEST_CASE("s3_access_scan: the zone of each line is its own") {
     const std::string rest =
         " 192.0.2.1 - id REST.GET.OBJECT k \"GET /k HTTP/1.1\" 200 - 1 1 1 1 \"-\" \"-\" -\n";

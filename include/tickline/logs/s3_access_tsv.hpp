@@ -40,34 +40,49 @@ class s3_tsv_writer {
     }
 
   private:
+    // Room for the whole row is made once; then every field is written without another look at the buffer's
+    // end.
     void append(const s3_access_record& record) {
-        ++rows_;
+        std::size_t most = 0;
+        for (const s3_field field : fields_) {
+            const s3_field_info& about = info(field);
+            most += about.text == nullptr ? longest_number + 1 : 3 * (record.*about.text).size() + 2;
+        }
+        const std::size_t before = out_.size();
+        char* const row = out_.extend(most);
+        char* out = row;
         for (const s3_field field : fields_) {
             const s3_field_info& about = info(field);
             switch (about.kind) {
                 case s3_field_kind::text:
                 case s3_field_kind::repeated_text:
-                    append_text(record.*about.text);
+                    out = write_text(out, record.*about.text);
                     break;
                 case s3_field_kind::time_ms:
-                    append_time(record);
+                    out = write_time(out, record);
                     break;
                 case s3_field_kind::status:
-                    append_number(record.http_status, '-');
+                    out = write_number(out, record.http_status, '-');
                     break;
                 case s3_field_kind::number:
-                    append_number(record.*about.number, field == s3_field::bytes_sent ? '0' : '-');
+                    out = write_number(out, record.*about.number, field == s3_field::bytes_sent ? '0' : '-');
                     break;
             }
-            out_.push_back('\t');
+            *out++ = '\t';
         }
-        out_[out_.size() - 1] = '\n';
+        out[-1] = '\n';
+        out_.truncate(before + static_cast<std::size_t>(out - row));
+        ++rows_;
     }
 
-    void append_text(std::string_view value) {
+    // 20 digits, or a time.
+    static constexpr std::size_t longest_number = 20;
+
+    char* write_text(char* out, std::string_view value) const {
         if (is_null(value)) value = "-";
-        if (!strict_ && has_control_byte(value)) return append_escaped(value);
-        detail::copy_bytes(out_.extend(value.size()), value.data(), value.size());
+        if (!strict_ && has_control_byte(value)) return write_escaped(out, value);
+        detail::copy_bytes(out, value.data(), value.size());
+        return out + value.size();
     }
 
     // Eight bytes at a time: a byte below 0x20 borrows in the subtraction, 0x7f carries in the addition; both
@@ -75,51 +90,53 @@ class s3_tsv_writer {
     static bool has_control_byte(std::string_view value) noexcept {
         constexpr std::uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
         const auto controls = [](std::uint64_t word) {
-            const std::uint64_t below =
-                (word | highs) - ones * 0x20;  // high bit gone: the byte's low 7 bits < 0x20
-            const std::uint64_t above = (word & ~highs) + ones;  // high bit set: its low 7 bits are 0x7f
+            const std::uint64_t below = (word | highs) - ones * 0x20;  // high bit gone: low 7 bits < 0x20
+            const std::uint64_t above = (word & ~highs) + ones;        // high bit set: low 7 bits are 0x7f
             return (~below | above) & ~word & highs;
         };
-        std::size_t i = 0;
-        std::uint64_t found = 0;
-        for (; i + 8 <= value.size(); i += 8) found |= controls(detail::load_le64(value.data() + i));
-        if (found != 0) return true;
-        for (; i < value.size(); ++i) {
-            const auto c = static_cast<unsigned char>(value[i]);
-            if (c < 0x20 || c == 0x7f) return true;
+        const std::size_t size = value.size();
+        if (size < 8) {
+            bool found = false;
+            for (const char byte : value) {
+                const auto c = static_cast<unsigned char>(byte);
+                found |= c < 0x20 || c == 0x7f;
+            }
+            return found;
         }
-        return false;
+        // The last word overlaps the one before it.
+        std::uint64_t found = controls(detail::load_le64(value.data() + size - 8));
+        for (std::size_t i = 0; i + 8 < size; i += 8) found |= controls(detail::load_le64(value.data() + i));
+        return found != 0;
     }
 
-    void append_escaped(std::string_view value) {
+    static char* write_escaped(char* out, std::string_view value) noexcept {
         constexpr std::string_view hex = "0123456789ABCDEF";
         for (const char byte : value) {
             const auto c = static_cast<unsigned char>(byte);
             if (c >= 0x20 && c != 0x7f) {
-                out_.push_back(byte);
+                *out++ = byte;
                 continue;
             }
-            char* const p = out_.extend(3);
-            p[0] = '%';
-            p[1] = hex[c >> 4];
-            p[2] = hex[c & 15];
+            *out++ = '%';
+            *out++ = hex[c >> 4];
+            *out++ = hex[c & 15];
         }
+        return out;
     }
 
-    void append_time(const s3_access_record& record) {
-        if (!record.time_ms) return out_.push_back('-');
-        std::int64_t ms = *record.time_ms;
-        if (strict_) ms += record.zone_offset_ms;
-        cache_.write_iso8601_seconds(out_.extend(iso8601_seconds_length), ms);
+    char* write_time(char* out, const s3_access_record& record) noexcept {
+        if (!record.time_ms) {
+            *out++ = '-';
+            return out;
+        }
+        return cache_.write_iso8601_seconds(out, *record.time_ms + (strict_ ? record.zone_offset_ms : 0));
     }
 
     template <class Number>
-    void append_number(const std::optional<Number>& value, char null) {
-        if (!value) return out_.push_back(null);
-        char digits[20];
-        char* const end = write_uint64(digits, *value);
-        detail::copy_bytes(out_.extend(static_cast<std::size_t>(end - digits)), digits,
-                           static_cast<std::size_t>(end - digits));
+    static char* write_number(char* out, const std::optional<Number>& value, char null) noexcept {
+        if (value) return write_uint64(out, *value);
+        *out++ = null;
+        return out;
     }
 
     std::vector<s3_field> fields_;

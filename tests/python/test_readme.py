@@ -1,0 +1,204 @@
+"""Every block of the README and of docs/ is run as it stands there, and prints what stands there.
+
+What a block is, is told by the word behind its fence:
+
+- ``console``: lines with ``$`` are commands, the lines below are what they print (``...``: any lines).
+- ``python``: run in one namespace per page; a ``text`` block right behind it is what it prints.
+- ``cpp``, ``cmake``: files; the first line names them. With a ``cmake`` block the project is built.
+- ``sh``: commands that set a machine up. They are not run here, but each must be known to `SET_UP`.
+
+All blocks of a page share one folder, in the order of the page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+# What need not run here, because other checks do: the Makefile's targets, and setting a machine up.
+MAKE = re.compile(r"make ([a-z]+)")
+SET_UP = re.compile(r"pip install '\.\[access\]'|cmake .*-DTICKLINE_BUILD_TESTS=OFF|cmake --install .*")
+
+# Speeds differ from run to run, and file sizes in a listing with the compiler.
+SPEED = re.compile(r"\d+\.\d [kMG]B/s")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands between two fences."""
+
+    kind: str
+    text: str
+    line: int
+    printed: str | None = None
+
+    def commands(self) -> list[tuple[str, str]]:
+        """Return the commands of a console block, each with what it prints."""
+        pieces = re.split(r"^\$ ", self.text, flags=re.MULTILINE)
+        assert pieces[0] == "", f"line {self.line}: a console block begins with a command"
+        found = [piece.partition("\n") for piece in pieces[1:]]
+        return [(command, printed) for command, _, printed in found]
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found: list[Block] = []
+    for match in FENCE.finditer(text):
+        block = Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
+        assert block.kind in {"console", "python", "text", "cpp", "cmake", "sh"}, block
+        if block.kind == "text":
+            assert found, block
+            assert found[-1].kind == "python", f"line {block.line}: a text block stands behind Python"
+            found[-1] = Block("python", found[-1].text, found[-1].line, block.text)
+        else:
+            found.append(block)
+    assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(FENCE.findall(text)), page
+    return found
+
+
+def plain(text: str) -> str:
+    """Take away what may differ: speeds, and blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in SPEED.sub("0.0 MB/s", text).strip("\n").split("\n"))
+
+
+def assert_prints(expected: str, printed: str, where: str) -> None:
+    pieces = [re.escape(piece) for piece in re.split(r"^\.\.\.$", plain(expected), flags=re.MULTILINE)]
+    assert re.fullmatch(r"(?:.*)".join(pieces), plain(printed), re.DOTALL), (
+        f"{where} prints\n{textwrap.indent(plain(printed), '    ')}\n"
+        f"and not\n{textwrap.indent(plain(expected), '    ')}"
+    )
+
+
+def environment() -> dict[str, str]:
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, "COLUMNS": "96", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+
+
+def run_command(command: str, folder: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.stdout
+
+
+def run_python(block: Block, page: Path, names: dict[str, Any]) -> str:
+    # Line numbers in a traceback are those of the page.
+    code = compile("\n" * block.line + block.text, str(page), "exec")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code, names)
+    return printed.getvalue()
+
+
+def write_file(block: Block, folder: Path) -> Path:
+    first = block.text.partition("\n")[0]
+    path = folder / first.lstrip("/# ")
+    path.write_text(block.text, encoding="utf-8")
+    return path
+
+
+def build_project(folder: Path) -> None:
+    (folder / "tickline").symlink_to(ROOT, target_is_directory=True)
+    run = run_command("cmake -S . -B build && cmake --build build && build/bytes raw/2024/02/28.log", folder)
+    assert "[100%] Built target bytes" in run or "Linking CXX executable bytes" in run, run
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_the_page_does_what_the_page_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    found = blocks(page)
+    assert found
+    tools = {"c++", "cmake"} if any(block.kind == "cpp" for block in found) else set()
+    if missing := sorted(tool for tool in tools if shutil.which(tool) is None):
+        pytest.skip(f"{' and '.join(missing)} not installed: the C++ of {page.name} cannot be tried")
+    for block in found:
+        where = f"{page.name}, line {block.line}"
+        match block.kind:
+            case "console":
+                for command, expected in block.commands():
+                    assert_prints(expected, run_command(command, tmp_path), f"{where}: {command}")
+            case "python":
+                printed = run_python(block, page, names)
+                if block.printed is not None:
+                    assert_prints(block.printed, printed, where)
+            case "cpp":
+                write_file(block, tmp_path)
+            case "cmake":
+                write_file(block, tmp_path)
+                build_project(tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_not_run_here_are_known(page: Path) -> None:
+    targets = set(
+        re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert {"demo", "test"} <= targets
+    for block in blocks(page):
+        if block.kind == "sh":
+            for line in block.text.splitlines():
+                command = line.partition("#")[0].strip()
+                made = MAKE.fullmatch(command)
+                assert made[1] in targets if made else SET_UP.fullmatch(command), (page.name, command)
+
+
+def test_the_two_commands_stand_on_the_first_screen() -> None:
+    first = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:25])
+    assert "make demo" in first
+    assert "make test" in first
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_links_lead_to_files_of_the_project(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_option_of_reduce_stands_in_the_readme() -> None:
+    shown = run_command("tickline access reduce --help", ROOT)
+    options = set(re.findall(r"^│ +\*? *(--[a-z-]+)", shown, re.MULTILINE)) - {"--help", "--debug"}
+    assert len(options) > 15
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [option for option in sorted(options) if f"`{option}" not in text]
+
+
+def test_every_reason_and_every_column_stands_in_the_page_on_access_logs() -> None:
+    from tickline import _core
+
+    text = (ROOT / "docs" / "access-logs.md").read_text(encoding="utf-8")
+    missing = [name for name in _core.COLUMNS if f"`{name}`" not in text]
+    words = (
+        *("cut", "spliced", "ambiguous", "bad_time", "bad_operation", "bad_request_uri", "number_overflow"),
+        *("line_too_long", "operation", "key", "ip", "time", "status", "blank", "strict"),
+        *("ambiguous_agent", "invalid_utf8"),
+    )
+    missing += [word for word in words if f"`{word}`" not in text]
+    assert not missing
