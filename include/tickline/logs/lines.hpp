@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
@@ -32,7 +34,9 @@ struct log_line {
 class lines {
   public:
     constexpr explicit lines(std::string_view buffer) noexcept : buffer_(buffer) {}
-    explicit lines(std::string&&) = delete;  // the lines would point into a string that is gone
+    // The lines would point into a string that is gone. A template, or lines("...") would be ambiguous.
+    template <std::same_as<std::string> Temporary>
+    explicit lines(Temporary&&) = delete;
 
     class iterator {
       public:
@@ -82,9 +86,9 @@ class lines {
 //   n = read(fd, lines.space(), lines.space_bytes());  lines.push(n, sink);  ...  lines.finish(sink);
 //
 // The sink's lines(std::string_view whole_lines, std::uint64_t offset) gets as many whole lines as there are,
-// newlines included; its long_line(offset, length, has_newline) hears of a line longer than max_line_bytes,
-// which is skipped and not buffered. Both come in the order of the source, and the views are good for the
-// call only.
+// newlines included; its long_line(offset, length, end_bytes) hears of a line longer than max_line_bytes,
+// which is skipped and not buffered: its length without line end, and how many bytes that has (0 to 2). Both
+// come in the order of the source, and the views are good for the call only.
 //
 // Memory: max_line_bytes + space_bytes of addresses, of which only what was used is real. Reads go to a page
 // boundary (an unaligned buffer made the plain scan 3.7 times as slow), and to the same 256 KiB again and
@@ -94,12 +98,15 @@ class line_assembler {
   public:
     static constexpr std::size_t default_space_bytes = std::size_t{256} << 10;
 
+    // Both sizes are at least 1 (0 for lines: every line that is not empty is too long).
     explicit line_assembler(std::size_t max_line_bytes, std::size_t space_bytes = default_space_bytes)
         : max_line_bytes_(max_line_bytes),
           space_bytes_(space_bytes),
-          home_(round_up(max_line_bytes + 2)),
-          space_at_(home_),
-          memory_(static_cast<char*>(std::aligned_alloc(page, home_ + round_up(space_bytes)))) {
+          home_(max_line_bytes < most ? round_up(max_line_bytes + 2) : 0),
+          space_at_(home_) {
+        if (max_line_bytes < most && space_bytes < most) {
+            memory_.reset(static_cast<char*>(std::aligned_alloc(page, home_ + round_up(space_bytes))));
+        }
         if (memory_ == nullptr) detail::out_of_memory();
     }
 
@@ -145,7 +152,8 @@ class line_assembler {
     template <class Sink>
     void finish(Sink& sink) {
         if (long_bytes_ != 0) {
-            sink.long_line(offset_, long_bytes_, false);
+            const std::uint64_t end_bytes = long_return_ ? 1 : 0;
+            sink.long_line(offset_, long_bytes_ - end_bytes, end_bytes);
             offset_ += long_bytes_;
         } else if (carry_ != 0) {
             sink.lines(std::string_view(space() - carry_, carry_), offset_);
@@ -157,6 +165,8 @@ class line_assembler {
 
   private:
     static constexpr std::size_t page = 4096;
+    // Sizes from here on could overflow when they are added, and no memory has room for them.
+    static constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
     static constexpr std::size_t round_up(std::size_t bytes) noexcept {
         return (bytes + page - 1) / page * page;
     }
@@ -170,6 +180,7 @@ class line_assembler {
         carry_ = static_cast<std::size_t>(end - begin);
         if (carry_ > max_line_bytes_ + 1) {  // one more for a '\r' that may be the line end's
             long_bytes_ = carry_;
+            long_return_ = end[-1] == '\r';
             carry_ = 0;
         }
         space_at_ = carry_ <= space_bytes_ ? home_ : carry_;
@@ -181,15 +192,19 @@ class line_assembler {
     template <class Sink>
     const char* end_long_line(const char* begin, const char* end, Sink& sink) {
         const auto size = static_cast<std::size_t>(end - begin);
-        const void* const newline = size == 0 ? nullptr : std::memchr(begin, '\n', size);
+        if (size == 0) return nullptr;
+        const auto* const newline = static_cast<const char*>(std::memchr(begin, '\n', size));
         if (newline == nullptr) {
             long_bytes_ += size;
+            long_return_ = end[-1] == '\r';
             return nullptr;
         }
-        const char* const next = static_cast<const char*>(newline) + 1;
-        long_bytes_ += static_cast<std::uint64_t>(next - begin) - 1;
-        sink.long_line(offset_, long_bytes_, true);
-        offset_ += long_bytes_ + 1;
+        const char* const next = newline + 1;
+        long_bytes_ += static_cast<std::uint64_t>(next - begin);
+        if (newline != begin) long_return_ = newline[-1] == '\r';
+        const std::uint64_t end_bytes = long_return_ ? 2 : 1;
+        sink.long_line(offset_, long_bytes_ - end_bytes, end_bytes);
+        offset_ += long_bytes_;
         long_bytes_ = 0;
         return next;
     }
@@ -206,6 +221,7 @@ class line_assembler {
     std::uint64_t offset_ = 0;      // of the first byte that the sink has not seen
     std::size_t carry_ = 0;         // bytes of an unfinished line right before space()
     std::uint64_t long_bytes_ = 0;  // bytes so far of a line that is too long
+    bool long_return_ = false;      // and whether the last of them is a '\r'
 };
 
 // How far read_lines came. error_number is 0, or the errno of the read that failed.
@@ -217,7 +233,10 @@ struct read_position {
 // Gives the sink the lines of a file that BEGIN in [begin, end): neighbouring ranges share no line and miss
 // none, wherever they are cut. Reads by pread (the file's position stays, many threads can share the
 // descriptor; a file that shrinks is no danger, as it would be under mmap). Stops early when sink.full()
-// after some lines.
+// after some lines, at the begin of a line, and always behind `begin`, so that who goes on there comes to an
+// end.
+// A file that ends before `end` is read to its end, and `next` is `end` then: who must know counts the bytes.
+// One that has grown is read behind `end` only as far as the line that begins in the range goes.
 template <class Sink>
 read_position read_lines(int fd, std::uint64_t begin, std::uint64_t end, line_assembler& assembler,
                          Sink& sink) {
@@ -265,7 +284,7 @@ read_position read_lines(int fd, std::uint64_t begin, std::uint64_t end, line_as
             }
         }
         assembler.push(n, sink);
-        if (sink.full() && at < end) return {assembler.position(), 0};
+        if (at < end && assembler.position() > begin && sink.full()) return {assembler.position(), 0};
     }
 }
 

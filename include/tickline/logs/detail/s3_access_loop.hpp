@@ -173,8 +173,10 @@ TICKLINE_INLINE bool read_plain_request(const s3_scan_state& state, separator_wa
     const char *method_end, *target_end, *version_end, *status_end, *error_end;
     if (!walk.blank(method_end) || !walk.blank(target_end) || !walk.blank(version_end)) return false;
     const char* const version = target_end + 1;
-    if (target_end == method_end + 1 || !is_http_version_and_quote(between(version, version_end)))
+    if (target_end == method_end + 1 || version_end != version + 9 || version[8] != '"') return false;
+    if (load8(version) != load8("HTTP/1.1") && !is_http_version_and_quote(between(version, version_end))) {
         return false;
+    }
     const char *bytes_end, *size_end, *total_end, *turnaround_end;
     if (!walk.blank(status_end) || !walk.blank(error_end) || !walk.blank(bytes_end) ||
         !walk.blank(size_end) || !walk.blank(total_end) || !walk.blank(turnaround_end)) {
