@@ -252,6 +252,17 @@ TEST_CASE("s3_access_scan: a usual line with every byte replaced, dropped, doubl
     }
 }
 
+TEST_CASE("s3_access_scan: an empty operation is none, even before the first one was seen") {
+    // Found by the fuzzer: the size of the operation before was 0 at the start, and a record of no operation
+    // at all had made its owner and bucket known.
+    const std::string head = "owner demo [06/Feb/2015:00:00:38 +0000] 192.0.2.1 - -";
+    std::string text = head + " - key - 200 - - - - - - -\n";
+    for (int i = 0; i < 9; ++i) text += head + "  -- 00:3+8 0000] 192.0.2.1 - - - - - - -\n";
+    for (const tickline::cpu_level level : levels()) {
+        CHECK(compare(text, filter_number(0), level, 64) == "");
+    }
+}
+
 TEST_CASE("s3_access_scan: the zone of each line is its own") {
     const std::string rest =
         " 192.0.2.1 - id REST.GET.OBJECT k \"GET /k HTTP/1.1\" 200 - 1 1 1 1 \"-\" \"-\" -\n";

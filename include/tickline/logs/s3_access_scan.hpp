@@ -60,7 +60,7 @@ struct s3_scan_state {
     std::size_t owner_size = 0;
     s3_time_cache time;
     char last_operation[32] = {};
-    std::size_t last_operation_size = 0;
+    std::size_t last_operation_size = SIZE_MAX;  // none yet; an empty token must not look like it
     bool last_operation_wanted = false;
     ip_verdicts verdicts;
 
