@@ -3,11 +3,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -100,7 +102,20 @@ s3_field_set set_of(const std::vector<s3_field>& fields) {
     return set;
 }
 
-// One run of consecutive bytes of one source.
+// Longer lines are not for logs, and so much at once keeps every text column below Arrow's 2 GiB.
+constexpr std::size_t most_line_bytes = std::size_t{256} << 20;
+
+std::size_t checked_line_bytes(std::size_t bytes) {
+    if (bytes > most_line_bytes) {
+        throw py::value_error("max_line_bytes must be at most " + std::to_string(most_line_bytes) + ", not " +
+                              std::to_string(bytes));
+    }
+    return bytes;
+}
+
+// One run of consecutive bytes of one source. It belongs to one thread at a time: a second one that comes
+// while it works gets a RuntimeError, and nothing of it is touched. Once it has failed half-way (no memory,
+// too much text) it gives nothing any more.
 class access_scan {
   public:
     access_scan(const std::vector<std::string>& columns, std::shared_ptr<access_filter> filter,
@@ -111,10 +126,12 @@ class access_scan {
           output_(output_of(output)),
           keep_rejects_(keep_rejects),
           keep_text_(keep_rejects && reject_text),
-          scanner_(filter_->rules, set_of(fields_), level_of(level), max_line_bytes),
+          scanner_(filter_->rules, set_of(fields_), level_of(level), checked_line_bytes(max_line_bytes)),
           columns_(fields_),
           tsv_(fields_, filter_->rules.strict),
-          assembler_(max_line_bytes) {}
+          assembler_(max_line_bytes) {
+        if (fields_.empty() && output_ == output_kind::tsv) throw py::value_error("no column is asked for");
+    }
 
     // What the line assembler calls.
     void lines(std::string_view text, std::uint64_t offset) {
@@ -122,55 +139,68 @@ class access_scan {
         s3_access_record rows[64];
         while (!scanner_.done()) {
             const std::span<const s3_access_record> records(rows, scanner_.next(rows));
-            // Cannot fail: read() and feed() look at near_limit() after every 20 MiB at most.
-            if (output_ == output_kind::columns) static_cast<void>(columns_.append(records));
+            // read() looks at near_limit() after every piece; whoever feeds looks at batch_full.
+            if (output_ == output_kind::columns && !columns_.append(records)) {
+                throw std::overflow_error("more than 2 GiB of text in one column: take_batch() sooner");
+            }
             if (output_ == output_kind::tsv) tsv_.append(records);
             for (const rejected_line& line : scanner_.rejects()) {
                 keep(line, text.substr(line.offset - offset, line.length));
             }
         }
     }
-    void long_line(std::uint64_t offset, std::uint64_t length, bool has_newline) {
-        keep(scanner_.skip_long_line(offset, length, has_newline), {});
+    void long_line(std::uint64_t offset, std::uint64_t length, std::uint64_t end_bytes) {
+        rejected_line line = scanner_.skip_long_line(offset, length + end_bytes, false);
+        line.length = length;
+        keep(line, {});
     }
-    bool full() const { return pending_rows() >= max_rows_ || columns_.near_limit(); }
+    bool full() const { return rows() >= max_rows_ || columns_.near_limit(); }
 
     std::uint64_t read(int fd, std::uint64_t begin, std::uint64_t end, std::int64_t max_rows) {
         read_position position;
-        {
-            const py::gil_scoped_release release;
+        work([&] {
             max_rows_ = max_rows;
             position = read_lines(fd, begin, end, assembler_, *this);
-        }
+        });
         if (position.error_number != 0) raise_os_error(position.error_number);
         return position.next;
     }
 
     void feed(const py::buffer& data) {
         const bytes_view bytes(data);
-        const py::gil_scoped_release release;
-        std::string_view rest = bytes.text();
-        while (!rest.empty()) {
-            const std::string_view piece = rest.substr(0, assembler_.space_bytes());
-            std::memcpy(assembler_.space(), piece.data(), piece.size());
-            assembler_.push(piece.size(), *this);
-            rest.remove_prefix(piece.size());
-        }
+        work([&] {
+            std::string_view rest = bytes.text();
+            while (!rest.empty()) {
+                const std::string_view piece = rest.substr(0, assembler_.space_bytes());
+                std::memcpy(assembler_.space(), piece.data(), piece.size());
+                assembler_.push(piece.size(), *this);
+                rest.remove_prefix(piece.size());
+            }
+        });
     }
 
     void finish() {
-        const py::gil_scoped_release release;
-        assembler_.finish(*this);
+        work([&] { assembler_.finish(*this); });
     }
 
     std::int64_t pending_rows() const {
-        return output_ == output_kind::tsv ? static_cast<std::int64_t>(tsv_.rows()) : columns_.rows();
+        const one_thread alone(*this);
+        return rows();
     }
-    bool batch_full() const { return columns_.near_limit(); }
+    bool batch_full() const {
+        const one_thread alone(*this);
+        return columns_.near_limit();
+    }
 
-    record_batch take_batch() { return *columns_.finish(); }
+    record_batch take_batch() {
+        const one_thread alone(*this);
+        std::optional<record_batch> batch = columns_.finish();
+        if (!batch) throw std::runtime_error(broken_text);
+        return *std::move(batch);
+    }
 
     py::bytes take_tsv() {
+        const one_thread alone(*this);
         const std::string_view text = tsv_.text();
         py::bytes taken(text.data(), text.size());
         tsv_.clear();
@@ -178,6 +208,7 @@ class access_scan {
     }
 
     py::dict counts() const {
+        const one_thread alone(*this);
         const line_accounting& counts = scanner_.counts();
         py::dict filtered, rejected, noted;
         for (int i = 0; i < filter_reason_count; ++i) {
@@ -201,14 +232,17 @@ class access_scan {
     }
 
     py::dict take_rejects() {
+        const one_thread alone(*this);
         const std::vector<rejected_line> rejects = std::exchange(rejects_, {});
         std::vector<std::uint64_t> line, offset, length;
         py::list reason, texts;
+        py::str reasons[errc_count];  // one object a reason, not one a line
+        for (int i = 0; i < errc_count; ++i) reasons[i] = py::str(name(static_cast<errc>(i)));
         for (const rejected_line& reject : rejects) {
             line.push_back(reject.line);
             offset.push_back(reject.offset);
             length.push_back(reject.length);
-            reason.append(py::str(name(reject.error)));
+            reason.append(reasons[static_cast<int>(reject.error)]);
         }
         for (const std::string& text : std::exchange(texts_, {})) texts.append(py::bytes(text));
         py::dict all;
@@ -221,6 +255,43 @@ class access_scan {
     }
 
   private:
+    static constexpr const char* broken_text =
+        "this AccessScan failed before: what it holds is not whole, make a new one";
+
+    // Holds the scan for this thread. Whoever comes meanwhile is told, and does not wait.
+    class one_thread {
+      public:
+        explicit one_thread(const access_scan& scan) : busy_(scan.busy_) {
+            if (busy_.exchange(true)) {
+                throw std::runtime_error("this AccessScan is at work in another thread; make one for each");
+            }
+            if (scan.broken_) {
+                busy_ = false;
+                throw std::runtime_error(broken_text);
+            }
+        }
+        one_thread(const one_thread&) = delete;
+        one_thread& operator=(const one_thread&) = delete;
+        ~one_thread() { busy_ = false; }
+
+      private:
+        std::atomic<bool>& busy_;
+    };
+
+    // Does the work without the GIL. What throws half-way leaves columns that do not fit together.
+    template <class Work>
+    void work(Work&& todo) {
+        const one_thread alone(*this);
+        const py::gil_scoped_release release;
+        broken_ = true;
+        todo();
+        broken_ = false;
+    }
+
+    std::int64_t rows() const {
+        return output_ == output_kind::tsv ? static_cast<std::int64_t>(tsv_.rows()) : columns_.rows();
+    }
+
     // A rejected text is for people to look at; a line of megabytes is not looked at to its end.
     static constexpr std::size_t longest_reject_text = 65536;
 
@@ -246,6 +317,8 @@ class access_scan {
     std::int64_t max_rows_ = std::numeric_limits<std::int64_t>::max();
     std::vector<rejected_line> rejects_;
     std::vector<std::string> texts_;
+    mutable std::atomic<bool> busy_ = false;
+    bool broken_ = false;
 };
 
 py::tuple column_names() {
@@ -276,11 +349,14 @@ void bind_access(py::module_& module) {
 
     py::class_<access_scan>(
         module, "AccessScan",
-        "One run of consecutive bytes of one source, turned into columns or tab-separated text.",
+        "One run of consecutive bytes of one source, turned into columns or tab-separated text.\n\n"
+        "For one thread at a time: a call from another one meanwhile is a RuntimeError. After an error "
+        "half-way "
+        "(MemoryError, OverflowError) it can only be thrown away.",
         py::is_final())
         .def(py::init<const std::vector<std::string>&, std::shared_ptr<access_filter>, std::string_view,
                       const std::optional<std::string>&, std::size_t, bool, bool>(),
-             py::arg("columns"), py::arg("filter"), py::kw_only(), py::arg("output") = "columns",
+             py::arg("columns"), py::arg("filter").none(false), py::kw_only(), py::arg("output") = "columns",
              py::arg("level") = py::none(), py::arg("max_line_bytes") = default_max_line_bytes,
              py::arg("keep_rejects") = false, py::arg("reject_text") = false)
         .def("read", &access_scan::read, py::arg("fd"), py::arg("begin"), py::arg("end"),

@@ -30,9 +30,9 @@ struct collector {
             offsets.push_back(offset + line.offset);
         }
     }
-    void long_line(std::uint64_t offset, std::uint64_t length, bool has_newline) {
+    void long_line(std::uint64_t offset, std::uint64_t length, std::uint64_t end_bytes) {
         in_order = in_order && offset == next_offset;
-        next_offset = offset + length + (has_newline ? 1 : 0);
+        next_offset = offset + length + end_bytes;
         lines_seen.push_back("long " + std::to_string(length));
         offsets.push_back(offset);
     }
@@ -178,3 +178,74 @@ TEST_CASE("read_lines: a file that ends early is read to its end, one that canno
     CHECK(seen.lines_seen == std::vector<std::string>{"a", "b"});
     CHECK(tickline::read_lines(-1, 0, 10, assembler, seen).error_number == EBADF);
 }
+
+TEST_CASE("lines: of a literal") {
+    std::size_t count = 0;
+    for (const auto& line : tickline::lines("a\nb")) count += line.text.size();
+    CHECK(count == 2);
+}
+
+TEST_CASE("line_assembler: a long line has the same length wherever it is cut, its line end apart") {
+    const std::string text = std::string(40, 'x') + "\r\n" + std::string(40, 'y') + "\n" +
+                             std::string(40, 'z') + "\r\r\n" + std::string(40, 'w') + "\r";
+    for (std::size_t piece = 1; piece <= 64; ++piece) {
+        collector seen;
+        tickline::line_assembler assembler(16, 64);
+        for (std::size_t at = 0; at < text.size(); at += piece) {
+            const std::string_view part = std::string_view(text).substr(at, piece);
+            std::memcpy(assembler.space(), part.data(), part.size());
+            assembler.push(part.size(), seen);
+        }
+        assembler.finish(seen);
+        // A line that comes in one piece is not skipped here: whoever reads it sees that it is too long.
+        for (std::string& line : seen.lines_seen) {
+            if (line.find("long") == std::string::npos) line = "long " + std::to_string(line.size());
+        }
+        CHECK(seen.lines_seen == std::vector<std::string>{"long 40", "long 40", "long 41", "long 40"});
+        CHECK(seen.in_order);
+        CHECK(assembler.position() == text.size());
+    }
+}
+
+TEST_CASE("read_lines: comes further even where the sink is full all the time") {
+    const std::string text = std::string(100, 'x') + "\n" + std::string(100, 'y') + "\nz\n";
+    const temporary_file file(text);
+    tickline::line_assembler assembler(1000, 16);
+    collector seen;
+    seen.full_after = 0;
+    std::uint64_t at = 0;
+    int calls = 0;
+    while (at < text.size() && ++calls < 100) {
+        at = tickline::read_lines(file.descriptor(), at, text.size(), assembler, seen).next;
+    }
+    CHECK(at == text.size());
+    CHECK(seen.lines_seen == std::vector<std::string>{std::string(100, 'x'), std::string(100, 'y'), "z"});
+}
+
+TEST_CASE("read_lines: positions behind 4 GiB") {
+    std::FILE* const file = std::tmpfile();
+    REQUIRE(file != nullptr);
+    const std::uint64_t begin = (std::uint64_t{6} << 30) + 5;
+    const std::string text = "first\nsecond\nlast";
+    REQUIRE(::pwrite(fileno(file), text.data(), text.size(), static_cast<off_t>(begin)) ==
+            static_cast<ssize_t>(text.size()));
+    tickline::line_assembler assembler(1000, 16);
+    collector seen;
+    seen.next_offset = begin + 6;
+    // The holes before are zeros, and belong to the first line.
+    CHECK(tickline::read_lines(fileno(file), begin, begin + text.size(), assembler, seen).next ==
+          begin + text.size());
+    CHECK(seen.lines_seen == std::vector<std::string>{"second", "last"});
+    CHECK(seen.offsets == std::vector<std::uint64_t>{begin + 6, begin + 13});
+    CHECK(seen.in_order);
+    std::fclose(file);
+}
+
+#if defined(__cpp_exceptions)
+TEST_CASE("line_assembler: sizes that no memory has room for are refused, not wrapped around") {
+    for (const std::size_t size : {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 2, SIZE_MAX - 4096, SIZE_MAX / 2}) {
+        CHECK_THROWS_AS(tickline::line_assembler(size, 64), std::bad_alloc);
+        CHECK_THROWS_AS(tickline::line_assembler(64, size), std::bad_alloc);
+    }
+}
+#endif

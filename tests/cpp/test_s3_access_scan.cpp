@@ -263,6 +263,28 @@ TEST_CASE("s3_access_scan: an empty operation is none, even before the first one
     }
 }
 
+TEST_CASE("s3_access_scan: what the short way must not take, in the second line as in later ones") {
+    const std::string head = "o b [06/Feb/2024:00:00:38 +0000] 192.0.2.1 - id ";
+    const std::string usual = head + "REST.GET.OBJECT k \"GET /k HTTP/1.1\" 206 - 1 1 1 1 \"-\" \"-\" -\n";
+    const std::string odd[] = {
+        head + " k \"GET /k HTTP/1.1\" 206 - 1 1 1 1 \"-\" \"-\" -\n",                  // no operation
+        head + "REST.GET.OBJECT k \"-\" /k HTTP/1.1\" 206 - 1 1 1 1 \"-\" \"-\" -\n",   // null, then more
+        head + "REST.GET.OBJECT k \"GET /k HTTP/1.1\" 404 - 1 1 1 1 x\"-\" \"-\" -\n",  // nothing closes
+        head + "REST.GET.OBJECT k \"GET /k HTTP/1.1\" 404 - 1 1 1 1 \n",
+        head + "REST.GET.OBJECT k \"GET /k HTTP/1.1\" 404 - 1 1 1 1  \"-\" \"-\" -\n",
+    };
+    for (const std::string& line : odd) {
+        for (const tickline::cpu_level level : levels()) {
+            for (const std::size_t filter : {std::size_t{0}, std::size_t{2}, std::size_t{7}}) {
+                const std::string behind(300, 'x');
+                CHECK(compare(usual + line + behind, filter_number(filter), level, 64) == "");
+                CHECK(compare(usual + usual + line + usual + line + behind, filter_number(filter), level,
+                              64) == "");
+            }
+        }
+    }
+}
+
 TEST_CASE("s3_access_scan: the zone of each line is its own") {
     const std::string rest =
         " 192.0.2.1 - id REST.GET.OBJECT k \"GET /k HTTP/1.1\" 200 - 1 1 1 1 \"-\" \"-\" -\n";

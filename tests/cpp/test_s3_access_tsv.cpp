@@ -115,7 +115,71 @@ TEST_CASE("dandi_s3_log_parser: what it keeps and what it drops") {
     CHECK_FALSE(keeps(line("- ", "200 - - 0 53 52", "\"-\" \"reader\"", " v")));
     // A referrer with blanks makes more than seven pieces, and the regular expression reads it well.
     CHECK(keeps(line("- ", "206 - 512 171408 53 52", "\"a b c\" \"reader\"", tail24)));
+    // Two blanks before the bucket or the IP, with nobody behind it, leave the operation in its place; but
+    // then no time stands in the third place, and that program reads an empty IP in the fifth (ours is kept).
+    const std::string rest = " \"GET /x HTTP/1.1\" 206 - 512 171408 53 52 \"-\" \"reader\"" + tail24;
+    const std::string time = "[06/Feb/2024:00:00:38 +0000]";
+    CHECK_FALSE(keeps("o  demo " + time + " 192.0.2.3 id REST.GET.OBJECT " + key + rest));
+    CHECK_FALSE(keeps(" o demo " + time + " 192.0.2.3 id REST.GET.OBJECT " + key + rest));
+    CHECK(keeps("o demo " + time + "  192.0.2.3 id REST.GET.OBJECT " + key + rest));
+    // Two blanks before the key: the piece behind the operation is empty.
+    CHECK_FALSE(keeps("o demo " + time + " 192.0.2.3 - id REST.GET.OBJECT  " + key + rest));
+    // Python has no year 0. The clock decides, not UTC.
+    const auto in = [&](std::string_view when) {
+        return "o demo [" + std::string(when) + "] 192.0.2.3 - id REST.GET.OBJECT " + key + rest;
+    };
+    CHECK_FALSE(keeps(in("31/Dec/0000:23:59:59 +0000")));
+    CHECK_FALSE(keeps(in("31/Dec/0000:23:59:59 -0730")));
+    CHECK(keeps(in("01/Jan/0001:00:00:00 +0730")));
+    CHECK(keeps(in("31/Dec/9999:23:59:59 -2359")));
+    // Its lines begin behind a vertical tab, too.
+    CHECK(keeps("o\vo demo " + time + " 192.0.2.3 - id REST.GET.OBJECT " + key + rest));
+    CHECK_FALSE(keeps("o demo " + time + " \v192.0.2.3 - id REST.GET.OBJECT " + key + rest));
     // Its lines end at a vertical tab too. Enough stands before it here, and not there.
     CHECK(keeps(line("- ", "206 - 512 171408 53 52", "\"-\" \"rea\vder\"", tail24)));
     CHECK_FALSE(keeps(line("- ", "206 - 512 171408 53 52", "\"-\" \"reader\"", tail24, "GET /\vx HTTP/1.1")));
+}
+
+TEST_CASE("dandi_s3_log_parser: the clean-up of lines of more than 26 pieces") {
+    const std::string head = "o demo [06/Feb/2024:00:00:38 +0000] 192.0.2.3 - id REST.GET.OBJECT blobs/a ";
+    const std::string tail24 = " v h SigV4 c AuthHeader demo TLSv1.2";
+    const auto line = [&](std::string_view uri, std::string_view agents, std::string_view tail) {
+        return head + "\"GET " + std::string(uri) + " HTTP/1.1\" 200 - - 0 53 52 " + std::string(agents) +
+               tail24 + std::string(tail);
+    };
+    // One ` "` more than `" `, or the other way round: it gives up.
+    CHECK_FALSE(keeps(line("/x", "\"-\" \"a \"b\"", " - - us-east-2")));
+    CHECK_FALSE(keeps(line("/x", "\"-\" \"a\" b\"", " - - us-east-2")));
+    // As many of both: the fields that are left are counted again.
+    CHECK(keeps(line("/x", "\"-\" \"a \"b c d\" e\"", "")));
+    CHECK_FALSE(keeps(line("/x", "\"-\" \"a \"b c d\" e\"", " - - us-east-2")));
+    // It looks for quotes among the first million of characters only, and for none behind.
+    const std::string most(999'000, 'x');
+    CHECK(keeps(line("/x", "\"-\" \"" + most + "\"", " - - us-east-2")));
+    CHECK_FALSE(keeps(line("/x", "\"-\" \"" + most + most + "\"", " - - us-east-2")));
+}
+
+TEST_CASE("dandi_s3_log_parser: time is linear in the line") {
+    const std::string head =
+        "o demo [06/Feb/2024:00:00:38 +0000] 192.0.2.3 - id REST.GET.OBJECT blobs/a \"GET /x HTTP/1.1\" 200 "
+        "- - "
+        "0 53 52 \"-\" \"x\"";
+    // A quadratic way takes minutes for each of these.
+    for (const std::string& part : {std::string(" ["), std::string("\" "), std::string(" \""),
+                                    std::string("\" \""), std::string(" [\"")}) {
+        std::string text = head;
+        while (text.size() < 4'000'000) text += part;
+        CHECK_FALSE(keeps(text + "\" v h SigV4 c AuthHeader demo TLSv1.2"));
+    }
+}
+
+TEST_CASE("parse_s3_access: a record that is used again keeps nothing of the line before") {
+    tickline::s3_access_record record;
+    REQUIRE(tickline::parse_s3_access(local_line, record));
+    CHECK(record.zone_offset_ms == 90 * 60'000);
+    REQUIRE(tickline::parse_s3_access(
+        "o demo - - - id REST.GET.OBJECT a/b \"GET /a/b HTTP/1.1\" 200 - - - - - \"-\" \"reader\" -",
+        record));
+    CHECK_FALSE(record.time_ms.has_value());
+    CHECK(record.zone_offset_ms == 0);
 }

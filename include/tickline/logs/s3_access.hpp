@@ -50,6 +50,7 @@
 #include <string_view>
 
 #include "tickline/error.hpp"
+#include "tickline/logs/lines.hpp"  // who parses lines has lines: one include is enough
 #include "tickline/text/fields.hpp"
 #include "tickline/text/number.hpp"
 #include "tickline/time/parse.hpp"
@@ -316,6 +317,7 @@ class s3_line_reader {
         skip_blanks();
         if (rest_.empty()) return errc::cut;
         record.time_ms.reset();
+        record.zone_offset_ms = 0;
         constexpr std::size_t size = 28;
         if (rest_.front() == '[') {
             std::int64_t unix_ms = 0;

@@ -38,6 +38,8 @@ inline column_type s3_column_type(s3_field field) {
     return {std::move(name), "L", {}};
 }
 
+// Records to columns, batch by batch. Copies what it keeps: views in records need to live for the call only.
+// Belongs to one thread at a time. Where memory runs out: see arrow/buffer.hpp; it must not be used then.
 class s3_column_builder {
   public:
     explicit s3_column_builder(std::span<const s3_field> fields) {
@@ -64,7 +66,8 @@ class s3_column_builder {
         return sum;
     }
 
-    // False if a text column would pass 2 GiB, which near_limit() tells in time.
+    // False if a text column would pass 2 GiB, which near_limit() tells in time. Some columns may hold the
+    // records then and others not, and finish() gives nullopt or a batch without them.
     [[nodiscard]] bool append(std::span<const s3_access_record> records) {
         for (std::size_t first = 0; first < records.size(); first += block) {
             const auto some = records.subspan(first, std::min(block, records.size() - first));

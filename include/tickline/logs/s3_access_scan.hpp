@@ -217,8 +217,8 @@ class s3_access_scanner {
 
     bool done() const noexcept { return position_ == end_; }
 
-    // Fills rows with the next accepted records and says how many. May stop early, with 0 even, when lines
-    // were rejected; go on until done(). What rejects() held before is gone.
+    // Fills rows (not none) with the next accepted records and says how many. May stop early, with 0 even,
+    // when lines were rejected; go on until done(). What rejects() held before is gone.
     std::size_t next(std::span<s3_access_record> rows) noexcept {
         state_->reject_count = 0;
         if (position_ < fast_end_) return loop_(*state_, position_, fast_end_, rows.data(), rows.size());

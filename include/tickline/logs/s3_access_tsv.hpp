@@ -22,9 +22,12 @@
 namespace tickline {
 inline namespace v0 {
 
+// Collects rows in memory until they are cleared. Belongs to one thread at a time. Where memory runs out: see
+// arrow/buffer.hpp.
 class s3_tsv_writer {
   public:
-    // strict: bytes as dandi_s3_log_parser writes them, control bytes and local times included.
+    // `fields`: one at least. strict: bytes as dandi_s3_log_parser writes them, control bytes and local times
+    // included.
     explicit s3_tsv_writer(std::vector<s3_field> fields, bool strict = false)
         : fields_(std::move(fields)), strict_(strict) {}
 
@@ -32,6 +35,7 @@ class s3_tsv_writer {
         for (const s3_access_record& record : records) append(record);
     }
 
+    // The rows so far, each with its newline; good until the next append() or clear().
     std::string_view text() const noexcept { return {out_.data(), out_.size()}; }
     std::uint64_t rows() const noexcept { return rows_; }
     void clear() noexcept {

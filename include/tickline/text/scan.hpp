@@ -22,16 +22,16 @@
 #include <arm_neon.h>
 #endif
 
-// All that is defined between the two is compiled for AVX2 and what came with it (BMI, LZCNT, POPCNT:
+// All that is defined between the two is compiled for AVX2 and what came with it (BMI, BMI2, POPCNT:
 // Haswell, 2013). Not formatted by tool, which would split the string that _Pragma takes whole.
 // clang-format off
 #if defined(__clang__)
 #define TICKLINE_BEGIN_AVX2 \
-    _Pragma("clang attribute push(__attribute__((target(\"avx2,bmi,bmi2,lzcnt,popcnt\"))), apply_to=function)")
+    _Pragma("clang attribute push(__attribute__((target(\"avx2,bmi,bmi2,popcnt\"))), apply_to=function)")
 #define TICKLINE_END_AVX2 _Pragma("clang attribute pop")
 #else
 #define TICKLINE_BEGIN_AVX2 \
-    _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,bmi,bmi2,lzcnt,popcnt\")")
+    _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,bmi,bmi2,popcnt\")")
 #define TICKLINE_END_AVX2 _Pragma("GCC pop_options")
 #endif
 // clang-format on
@@ -56,7 +56,11 @@ constexpr std::string_view name(cpu_level level) noexcept {
 // The best level that this CPU can run. Cheap: the compiler's runtime asked the CPU when the program started.
 inline cpu_level best_cpu_level() noexcept {
 #if TICKLINE_HAS_AVX2_LEVEL
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return cpu_level::avx2;
+    // A CPU with AVX2 has the others too, but a virtual machine may hide any of them.
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+        __builtin_cpu_supports("popcnt")) {
+        return cpu_level::avx2;
+    }
 #endif
     return cpu_level::baseline;
 }

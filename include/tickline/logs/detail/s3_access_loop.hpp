@@ -169,7 +169,7 @@ TICKLINE_INLINE bool read_plain_head(s3_scan_state& state, separator_walk& walk,
 TICKLINE_INLINE bool read_plain_request(const s3_scan_state& state, separator_walk& walk, const char* key_end,
                                         s3_access_record& record, const char*& agents) noexcept {
     const char* const open = key_end + 1;
-    if (*open != '"') return false;
+    if (*open != '"' || open[1] == '-') return false;  // `"-"` is null, whatever follows
     const char *method_end, *target_end, *version_end, *status_end, *error_end;
     if (!walk.blank(method_end) || !walk.blank(target_end) || !walk.blank(version_end)) return false;
     const char* const version = target_end + 1;
@@ -264,6 +264,7 @@ TICKLINE_INLINE short_way read_plain_line(s3_scan_state& state, const char* line
         if (!read_plain_request(state, walk, key_end, record, agents)) return short_way::no;
         wanted = wanted_by_status(*state.filter, record);
         if (!wanted) {
+            if (*agents != '"' && *agents != '-') return short_way::no;  // rule 6: then nothing closes
             reason = filter_reason::status;
             newline = walk.newline(agents);
         } else {
