@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <span>
@@ -18,14 +17,11 @@
 #include <tickline/arrow/stream.hpp>
 #include <vector>
 
+#include "timing.hpp"
+
 namespace {
 
-// Of this thread, so that a busy machine changes ratios little.
-double cpu_seconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
+using tickline::bench::cpu_seconds;
 
 using namespace tickline;
 

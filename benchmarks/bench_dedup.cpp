@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <ctime>
 #include <random>
 #include <string>
 #include <string_view>
@@ -15,14 +14,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "timing.hpp"
+
 namespace {
 
-// Of this thread, so that a busy machine changes ratios little.
-double cpu_seconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
+using tickline::bench::cpu_seconds;
 
 using table = tickline::byte_table<std::int64_t>;
 

@@ -51,9 +51,9 @@ class python_pattern {
         std::string why;
         auto made = tickline::pattern::compile(regex, &why);
         if (!made) {
-            throw py::value_error("not a regular expression that RE2 accepts: " + std::string(regex) + " (" +
+            throw py::value_error("RE2 does not accept the regular expression " + std::string(regex) + ": " +
                                   why +
-                                  "); the syntax is described at https://github.com/google/re2/wiki/Syntax");
+                                  "; its syntax is described at https://github.com/google/re2/wiki/Syntax");
         }
         return std::make_shared<compiled_pattern>(std::move(made).value());
     }

@@ -29,7 +29,7 @@ def main() -> None:
             )
         )
 
-        # Nothing is lost silently: a line is accepted, filtered or rejected, and the rejected ones are listed.
+        # Nothing is lost silently: a line is accepted, filtered or rejected, and the last are listed.
         total = log.accounting["total"]
         others = sum(total["filtered"].values()) + sum(total["rejected"].values())
         assert total["lines"] == total["accepted"] + others

@@ -17,14 +17,13 @@ from tickline import _core, accounting
 from tickline.discovery import LOOKED_FOR, discover
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.filters import AccessRules, check_columns
-from tickline.pipelines.access.rejects import rows as reject_rows
 from tickline.sources import Source, decompress, kind_of, open_source, stdin_source
 from tickline.table import Table, rejects_table
 
 __all__ = ["COLUMNS", "Scan", "read", "scan"]
 
 COLUMNS: tuple[str, ...] = _core.COLUMNS
-"""The 27 columns, in the order of the log."""
+"""Names of the 27 columns, in the order of the log line; docs/access-logs.md has their types and units."""
 
 Input = str | os.PathLike[str] | Buffer | BinaryIO
 _READ_ROWS = 1_048_576
@@ -34,10 +33,11 @@ _MAX_LINE_BYTES = 16 * 2**20
 
 
 class Scan:
-    """An iterator over tables of some thousand rows each; made by `scan`.
+    """An iterator over tables; made by `scan`, and used up by one pass.
 
     It is also an Arrow stream that is read as it is consumed: ``duckdb.sql("from scan")`` (this needs
-    pyarrow, and uses the scan up).
+    pyarrow, and uses the scan up). A source that cannot be read to its end raises `SourceError` from the
+    iteration; the tables that came before hold good rows, and the source is not in `accounting`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Scan:
         self._batch_rows = batch_rows
         self._max_line_bytes = max_line_bytes
         self._finished: list[tuple[str, dict[str, Any]]] = []
-        self._rejects: list[tuple[str, int, int, int, str]] = []
+        self._rejects: list[tuple[str, _core.Rejects]] = []
         self._batches = self._all(list(sources))
 
     @property
@@ -65,17 +65,26 @@ class Scan:
 
     @property
     def accounting(self) -> dict[str, Any]:
-        """What became of every line of the sources that were read to their ends so far."""
+        """What became of every line of the sources that were read to their ends so far.
+
+        ``{"sources": [{"path", "lines", "bytes", "accepted", "filtered", "rejected", "noted"}], "total":
+        {...}}``; `bytes` are decompressed ones, and the last three are dicts of counts by reason.
+        """
         return accounting.report(self._finished)
 
     @property
     def rejects(self) -> Table:
-        """Lines that could not be parsed so far: source, line (from 1), offset, length, reason."""
-        if not self._rejects:
-            return rejects_table()
-        source, line, offset, length, reason = (list(column) for column in zip(*self._rejects, strict=True))
+        """Lines that could not be parsed, of the sources that were read to their ends so far.
+
+        Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
+        0, without the line end), ``reason``.
+        """
         return rejects_table(
-            cast(list[str], source), line=line, offset=offset, length=length, reason=cast(list[str], reason)
+            [name for name, found in self._rejects for _ in found["reason"]],
+            line=b"".join(found["line"] for _, found in self._rejects),
+            offset=b"".join(found["offset"] for _, found in self._rejects),
+            length=b"".join(found["length"] for _, found in self._rejects),
+            reason=[reason for _, found in self._rejects for reason in found["reason"]],
         )
 
     def __iter__(self) -> "Scan":
@@ -89,7 +98,13 @@ class Scan:
         return _core.schema_capsule(self._columns)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
-        """Export what has not been read yet (Arrow PyCapsule interface); it is read as it is consumed."""
+        """Export what has not been read yet (Arrow PyCapsule interface); it is read as it is consumed.
+
+        Raises
+        ------
+        TicklineError
+            pyarrow is not installed.
+        """
         del requested_schema
         try:
             import pyarrow
@@ -163,10 +178,9 @@ class Scan:
         counts = dict(scan.counts())
         accounting.check(counts, name)
         self._finished.append((name, counts))
-        self._rejects += [
-            (name, reject.line, reject.offset, reject.length, reject.reason)
-            for reject in reject_rows(scan.take_rejects(), 0)
-        ]
+        found = scan.take_rejects()
+        if found["reason"]:
+            self._rejects.append((name, found))
 
 
 def _packed(view: memoryview) -> bool:
@@ -219,13 +233,28 @@ def scan(
     source, columns, operation, status, keys, exclude_ip, exclude_ip_regex, exclude_year, since, until,
     max_line_bytes
         As for `read`.
-    batch_rows : int
+    batch_rows : int, default 262144
         About how many rows a table gets; a plain file is read in blocks of 4 MiB, and a block is not divided.
+        The last table of a source may be small: a table never holds rows of two sources.
 
     Returns
     -------
     Scan
         An iterator over tables, with `accounting` and `rejects` of what has been read to its end.
+
+    Raises
+    ------
+    UsageError
+        A column or a filter cannot be understood (a `ValueError`).
+    SourceError
+        A folder cannot be listed or holds no logs (an `OSError`). A single source that cannot be read raises
+        it later, when its turn comes.
+
+    Examples
+    --------
+    >>> import tickline as tl
+    >>> scan = tl.access.scan("raw", columns=["bytes_sent"])  # doctest: +SKIP
+    >>> sum(int(table.column("bytes_sent").sum()) for table in scan)  # doctest: +SKIP
     """
     rules = AccessRules.from_texts(
         operation=operation,
@@ -256,41 +285,49 @@ def read(
 ) -> Table:
     """Read logs into one table.
 
+    Nothing is filtered by default, unlike in ``tickline access reduce``.
+
     Parameters
     ----------
     source : path, buffer, open binary file, or a list of them
-        Plain, .gz or .zst, told by content. A folder stands for the logs in it, ``"-"`` for standard input.
+        Plain, .gz or .zst, told by content. A folder stands for the logs in it (at any depth, in natural
+        order), ``"-"`` for standard input.
     columns : sequence of str, optional
-        Some of `COLUMNS`; all by default. Only these are extracted.
+        Some of `COLUMNS`, in any order; all by default. Only these are extracted.
     operation : str or iterable of str, optional
-        Keep these, such as ``"REST.GET.OBJECT"``.
+        Keep these, such as ``"REST.GET.OBJECT"``. Here and below a text may be a comma list.
     status : str, int or iterable, optional
         Keep these: ``"2xx"``, ``304``, ``["200", "206"]``.
     keys : str or iterable of str, optional
-        Keep keys below these prefixes: ``"blobs,zarr:2"`` (of keys below ``zarr`` the first two parts),
-        ``"dandi"``.
+        Keep keys below these prefixes, whole parts: ``"blobs,zarr:2"`` (of keys below ``zarr`` the first two
+        parts); ``"dandi"`` stands for just that.
     exclude_ip : str or iterable of str, optional
-        Drop these: addresses, networks such as ``192.0.2.0/24``, ``@file``.
+        Drop these: addresses, networks such as ``192.0.2.0/24``, ``@file`` with one or more a line.
     exclude_ip_regex : str, optional
         Drop addresses in which this expression (RE2) is found.
     exclude_year : int, str or iterable, optional
         Drop these years (UTC).
     since, until : str, date or datetime, optional
         Keep from `since` on, and what is before `until`; UTC where there is no offset.
-    max_line_bytes : int
-        Longer lines are rejected and not held in memory.
+    max_line_bytes : int, default 16777216
+        Lines of more bytes are rejected (``line_too_long``) and not held in memory.
 
     Returns
     -------
     Table
-        The rows in the order of the logs; `accounting` and `rejects` say what became of every line.
+        One row for each accepted line, in the order of the logs; `accounting` and `rejects` say what became
+        of every line. Times are UTC in milliseconds, sizes bytes, durations milliseconds.
 
     Raises
     ------
-    ValueError
-        A column or a filter cannot be understood.
+    UsageError
+        A column or a filter cannot be understood (a `ValueError`).
     SourceError
-        A source (an `OSError`) cannot be read to its end; nothing is returned then.
+        A source cannot be read to its end, or a folder holds no logs (an `OSError`); nothing is returned.
+
+    See Also
+    --------
+    scan : the same piece by piece, for more than memory.
 
     Examples
     --------

@@ -108,7 +108,12 @@ class _Walk:
         elif entry.is_dir():
             waiting.append((entry.path, f"{prefix}{entry.name}/"))
         else:
-            self._file(entry.path, prefix + entry.name, entry.stat(follow_symlinks=False))
+            try:
+                self._file(entry.path, prefix + entry.name, entry.stat(follow_symlinks=False))
+            except OSError as error:
+                # It vanished since the folder was opened; the folder's other files are not concerned.
+                if is_log_name(entry.name):
+                    self.found.problems.append(explain_os_error(error, entry.path))
 
     def _file(self, path: str, name: str, status: os.stat_result) -> None:
         base = name.rpartition("/")[2]

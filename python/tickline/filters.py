@@ -35,7 +35,31 @@ def _items(value: object) -> list[str]:
     values: Iterable[object] = (
         [value] if isinstance(value, str | int) or not isinstance(value, Iterable) else value
     )
-    return [item for text in values for part in str(text).split(",") if (item := part.strip())]
+    return [item for text in values for part in _text(text).split(",") if (item := part.strip())]
+
+
+def _text(value: object) -> str:
+    """Return a text that the core can take.
+
+    Raises
+    ------
+    UsageError
+        It holds bytes that are no UTF-8 (from the command line), or half a surrogate pair.
+    """
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("is not UTF-8", where=text, hint="Write options in UTF-8.") from error
+    return text
+
+
+def _listed(value: object, option: str) -> list[str]:
+    """Split at commas; something empty, such as an unset variable of a script, must not mean "all"."""
+    names = _items(value)
+    if not names:
+        raise UsageError("nothing is named", where=option, hint="Write all for no filter.")
+    return names
 
 
 def check_columns(columns: Sequence[str] | None, default: Sequence[str]) -> list[str]:
@@ -60,14 +84,14 @@ def check_columns(columns: Sequence[str] | None, default: Sequence[str]) -> list
 
 def parse_operations(value: Texts | None) -> tuple[str, ...] | None:
     """``REST.GET.OBJECT``, several of them, or ``all`` (None: no filter)."""
-    if value is None or (names := _items(value)) == [] or "all" in names:
+    if value is None or "all" in (names := _listed(value, "operation")):
         return None
     return tuple(sorted(set(names)))
 
 
 def parse_statuses(value: Texts | int | Iterable[int] | None) -> tuple[int, ...] | None:
     """``2xx``, ``304``, lists of them, or ``all`` (None: no filter)."""
-    if value is None or (names := _items(value)) == [] or "all" in names:
+    if value is None or "all" in (names := _listed(value, "status")):
         return None
     statuses: set[int] = set()
     for name in names:
@@ -84,7 +108,7 @@ def parse_statuses(value: Texts | int | Iterable[int] | None) -> tuple[int, ...]
 
 def parse_keys(value: Texts | None) -> tuple[tuple[str, int], ...] | None:
     """``all`` (None), ``dandi``, or a list of ``PREFIX[:PARTS]``."""
-    if value is None or (rules := _items(value)) == [] or rules == ["all"]:
+    if value is None or (rules := _listed(value, "keys")) == ["all"]:
         return None
     if rules == ["dandi"]:
         return _DANDI_KEYS
@@ -120,8 +144,14 @@ def _network_texts(value: Texts) -> Iterable[tuple[str, str]]:
 
 def parse_networks(value: Texts | None) -> tuple[str, ...]:
     """Addresses, networks in CIDR form, comma lists and ``@file`` (``#`` begins a comment there)."""
+    texts = [value] if isinstance(value, str) else list(value or ())
+    if not all(_items(text) for text in texts):
+        # An unset variable of a script, most likely: to exclude nobody in silence would be wrong.
+        raise UsageError(
+            "no address is named", where="exclude-ip", hint="Leave the option out for no filter."
+        )
     networks: set[str] = set()
-    for text, where in _network_texts(value or ()):
+    for text, where in _network_texts(texts):
         try:
             networks.add(str(ipaddress.ip_network(text)))
         except ValueError as error:
@@ -196,12 +226,15 @@ class AccessRules:
         UsageError
             One of them cannot be understood.
         """
+        if exclude_ip_regex == "":
+            hint = "Leave the option out for no filter."
+            raise UsageError("the expression is empty", where="exclude-ip-regex", hint=hint)
         return cls(
             operations=parse_operations(operation),
             statuses=parse_statuses(status),
             keys=parse_keys(keys),
             exclude_networks=parse_networks(exclude_ip),
-            exclude_ip_regex=exclude_ip_regex or None,
+            exclude_ip_regex=exclude_ip_regex,
             exclude_years=parse_years(exclude_year),
             since_ms=parse_time(since, "since"),
             until_ms=parse_time(until, "until"),
@@ -232,7 +265,7 @@ class AccessRules:
         from tickline._pattern import Pattern
 
         try:
-            return Pattern(self.exclude_ip_regex).capsule()
+            return Pattern(_text(self.exclude_ip_regex)).capsule()
         except ValueError as error:
             hint = "Write it in RE2's syntax, such as ^192\\.0\\.2\\. (no look-around, no back-references)."
             raise UsageError(str(error).rstrip("."), where="exclude-ip-regex", hint=hint) from error

@@ -41,6 +41,11 @@ class Table:
         What became of the lines of each source.
     rejects : Table, optional
         Lines that could not be read: source, line, offset, length, reason.
+
+    Raises
+    ------
+    ValueError
+        A batch has other columns than `schema`.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Table:
 
     @property
     def num_rows(self) -> int:
-        """Number of rows."""
+        """Number of rows; the same as ``len(table)``."""
         return sum(batch.num_rows for batch in self._batches)
 
     @property
@@ -76,12 +81,21 @@ class Table:
 
     @property
     def accounting(self) -> dict[str, Any]:
-        """What became of every line, ``{"sources": [...], "total": {...}}``: nothing is lost silently."""
+        """What became of every line: nothing is lost silently.
+
+        ``{"sources": [{"path", "lines", "bytes", "accepted", "filtered", "rejected", "noted"}], "total":
+        {...}}``. The last three are dicts of counts by reason, and ``lines`` is always ``accepted`` plus all
+        ``filtered`` plus all ``rejected``. Empty for a table that was not read from logs.
+        """
         return self._accounting
 
     @property
     def rejects(self) -> Table:
-        """Lines that could not be read: source, line (from 1), offset (bytes from 0), length, reason."""
+        """Lines that could not be read.
+
+        Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
+        0, without the line end), ``reason``. Without any text of the log.
+        """
         if self._rejects is None:
             self._rejects = rejects_table()
         return self._rejects
@@ -99,10 +113,15 @@ class Table:
         name : str
             One of `column_names`.
 
+        Returns
+        -------
+        numpy.ndarray or numpy.ma.MaskedArray, shape (num_rows,)
+            ``uint16``, ``uint64``, ``datetime64[ms]`` or ``object`` (str) for access logs.
+
         Raises
         ------
         KeyError
-            There is no such column.
+            There is no such column; the message lists those there are.
         """
         return self._read(self._index(name), None)
 
@@ -112,6 +131,10 @@ class Table:
         Coded texts become categories, times datetime64 in UTC. Integers become pandas' nullable ones
         (``UInt64``), with or without nulls, so that a type does not depend on the data and no count turns
         into a float.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (num_rows, number of columns)
 
         Raises
         ------

@@ -258,7 +258,16 @@ def test_an_output_name_taken_by_a_folder_is_reported(raw: Path) -> None:
 
 
 def test_a_state_that_cannot_be_understood_is_an_error_that_says_what_to_do(raw: Path) -> None:
-    for text in (b"{", b"[]", b'{"format": 99, "sources": {}, "contents": {}}'):
+    entry = b'{"size": 1, "mtime_ns": 1, "options": "", "output": "../x.tsv", "accounting": {}}'
+    for text in (
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"format": 1}',
+        b'{"format": 1, "sources": {"a.log": 5}, "contents": {}}',
+        b'{"format": 1, "sources": {}, "contents": {"a.log": {}}}',
+        b'{"format": 1, "sources": {"a.log": %b}, "contents": {}}' % entry,
+    ):
         put(raw.parent / "out/.tickline/reduce.json", text)
         with pytest.raises(TicklineError, match="Remove it"):
             reduce(options(raw, raw.parent / "out"))

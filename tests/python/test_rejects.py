@@ -91,6 +91,17 @@ def test_secrets_and_addresses_are_not_in_the_text(listed: Path) -> None:
         ("X-Amz-Credential%3Dabc def", "X-Amz-Credential%3DXXX def"),
         ("AWSAccessKeyId=AKIA&Signature=abc%3D&Expires=1", "AWSAccessKeyId=XXXX&Signature=XXXXXX&Expires=1"),
         ("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=host"),
+        ("X%2DAmz%252DSignature%25253Dabc", "X%2DAmz%252DSignature%25253DXXX"),
+        ('{"X-Amz-Signature":"abc"}', '{"X-Amz-Signature":"XXX"}'),
+        ("x-amz-security-token: abc", "x-amz-security-token: XXX"),
+        ("%26Signature%3Dabc", "%26Signature%3DXXX"),
+        ("AKIAIOSFODNN7EXAMPLE", "X" * 20),
+        ("192%2E0%2E2%2E7 192%252E0%252E2%252E7", "000%2E0%2E0%2E0 000%252E0%252E0%252E0"),
+        ("a..192.0.2.7.nip.io", "a..000.0.0.0.nip.io"),
+        ("1.192.0.2.7", "0.000.0.0.0"),
+        ("ec2-192-0-2-7.compute", "ec2-000-0-0-0.compute"),
+        ("2024-05-01-00-12-33-0123456789ABCDEF", "2024-05-01-00-12-33-0123456789ABCDEF"),
+        ("2001%25253Adb8%25253A%25253A1", "0000%25253A000%25253A%25253A0"),
     ],
 )
 def test_redaction(before: str, after: str) -> None:

@@ -29,8 +29,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+from tickline.sources import kind_of
 
 Judge = Callable[[bytes], dict[str, Any]]
 
@@ -372,6 +374,7 @@ def test_any_bytes_equal_the_reference(read):
     @common
     @given(st.lists(st.one_of(pieces, st.just(b"\n")), max_size=30).map(b"".join))
     def compare(data: bytes) -> None:
+        assume(kind_of(data[:4]) == "plain")  # bytes that begin like .gz or .zst are unpacked first
         _assert_equal(read, data)
 
     compare()

@@ -1,6 +1,7 @@
 """What all commands share: errors as sentences, a clean stop, progress bars and sizes."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -58,16 +59,40 @@ def human_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
+def _mend_streams() -> None:
+    """Make the standard streams fit to be written to.
+
+    Where the shell has closed one (``>&-``), its number must not be given to the next file that is opened: it
+    becomes one that refuses everything. A name that the terminal's encoding lacks is shown escaped.
+    """
+    for number, (name, mode) in enumerate((("stdin", "w"), ("stdout", "r"), ("stderr", "r+"))):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, {"w": os.O_WRONLY, "r": os.O_RDONLY, "r+": os.O_RDWR}[mode])
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    """What is in its buffer has no place to go, and the interpreter shall not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextlib.contextmanager
 def answering(debug: bool) -> Iterator[None]:
     """Turn what goes wrong into a sentence and an exit code: 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    _mend_streams()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader went away, which is its right. What is still in the buffer has no place to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         raise typer.Exit(1) from None
     except KeyboardInterrupt as stop:
         say_error("stopped. Finished files are whole; run it again to go on.")
@@ -75,7 +100,9 @@ def answering(debug: bool) -> Iterator[None]:
     except (TicklineError, OSError) as error:
         if debug:
             traceback.print_exc()
-        say_error(str(error if isinstance(error, TicklineError) else explain_os_error(error, "file")))
+        say_error(
+            str(error if isinstance(error, TicklineError) else explain_os_error(error, "standard output"))
+        )
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
     except typer.Exit:
         raise
@@ -86,6 +113,10 @@ def answering(debug: bool) -> Iterator[None]:
         raise typer.Exit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _give_up_stdout()
 
 
 def _open_screen() -> "RichProgress":

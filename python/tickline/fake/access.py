@@ -208,9 +208,10 @@ def generate_access(
     Parameters
     ----------
     out : Path
-        The folder. It must be empty, absent, or hold nothing but an earlier output of this function.
+        The folder. It must be empty, absent, or hold nothing but an earlier output of this function, which is
+        replaced.
     total_bytes : int
-        Size of all logs together, met to within a few lines.
+        Size of all logs together in bytes, met to within a few lines.
     seed : int
         Equal seeds and options give equal bytes.
     days : int
@@ -224,12 +225,14 @@ def generate_access(
     new_keys : bool
         Every second row has a key of its own: the worst case for dictionaries.
     progress : callable, optional
-        Called with bytes done and bytes in all.
+        Called with bytes done and bytes in all, after each batch.
 
     Returns
     -------
     dict
-        What stands in ``truth.json``.
+        What stands in ``truth.json``: ``options``, and for each of ``sources`` and in ``total`` the exact
+        ``lines`` and ``bytes``, and what a reader must find, accepted, filtered and rejected by reason:
+        ``read`` without any filter, ``reduce`` with successful REST.GET.OBJECT only.
 
     Raises
     ------

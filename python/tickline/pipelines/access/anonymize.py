@@ -19,6 +19,7 @@ from pathlib import Path
 from tickline import _core
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.filters import AccessRules
+from tickline.pipelines.access.checks import identity
 from tickline.pipelines.access.output import Folders, WholeFile
 from tickline.pipelines.access.rejects import header, unescape
 from tickline.sources import open_source
@@ -28,12 +29,12 @@ __all__ = ["Anonymizer", "Exported", "export_rejects"]
 _MAX_LINE_BYTES = 2**20
 _TRIES = 4
 
-_TIME = re.compile(rb"\[[^ ]{0,3}/[^ ]{0,24}\]?|[+-][0-9]{4}\]")
-_OPERATION = re.compile(rb"[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+){2,3}")
+_TIME = re.compile(rb"\[[0-9]{1,2}/[A-Za-z]{3}/[0-9:]{0,16}\]?|[+-][0-9]{4}\]")
+_OPERATION = re.compile(rb"(?:REST|WEBSITE|SOAP|BATCH|S3)(?:\.[A-Z0-9_]{1,40}){2,3}")
 _METHOD = re.compile(rb'"(?:GET|PUT|POST|HEAD|DELETE|OPTIONS|PATCH)')
 _VERSION = re.compile(rb"(HTTP/[0-9]\.[0-9])")
 _NUMBER = re.compile(rb"[0-9]+")
-_FIXED = re.compile(rb"SigV[0-9A-Z]*|TLSv?[0-9.]*|AuthHeader|QueryString|Yes|Bucket|HTTP")
+_FIXED = re.compile(rb"SigV[0-9][A-Z]?|TLSv[0-9](?:\.[0-9])?|AuthHeader|QueryString|Yes|Bucket|HTTP")
 _ERROR_CODE = re.compile(rb"[A-Z][A-Za-z]{2,40}")
 _IPV4 = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _HEX = re.compile(rb"[0-9a-fA-F:]+")
@@ -79,6 +80,11 @@ class Anonymizer:
             return b".".join(self._octet(stream, len(octet)) for octet in value.split(b"."))
         return self._letters(value)
 
+    def _value_of_number(self, token: bytes) -> bytes:
+        # A size stays a size without leading zeros, and the same number of digits.
+        digits = self._letters(token.strip(b'"'))
+        return token.replace(token.strip(b'"'), b"1" + digits[1:])
+
     def _token(self, token: bytes, number: int, before: bytes) -> bytes:
         """Replace one token; `before` is the one on its left, `number` counts from the line's begin."""
         bare = token.strip(b'"')
@@ -86,9 +92,11 @@ class Anonymizer:
             return token
         if _METHOD.fullmatch(token):
             return token
-        # Numbers behind the address are status, sizes and times; before it, they are accounts.
-        if number > 5 and _NUMBER.fullmatch(bare):
-            return token
+        # Numbers behind the address are status, sizes and times; before it, they are accounts, and behind an
+        # operation a key. In spliced lines an account (12 digits) stands anywhere, so only short numbers
+        # and too long ones, which are what is wrong, are kept.
+        if number > 5 and _NUMBER.fullmatch(bare) and not _OPERATION.fullmatch(before):
+            return token if len(bare) <= 8 or len(bare) >= 19 else self._value_of_number(token)
         if _ERROR_CODE.fullmatch(token) and len(before) == 3 and before.isdigit():
             return token
         # A quote ends a value, and a version of HTTP keeps its place: what is between is replaced.
@@ -251,6 +259,9 @@ def export_rejects(listed: Path, out: Path, *, raw: Path | None = None, anonymiz
     anonymize : bool
         Replace values by others of the same shape.
     """
+    for path in (listed, raw):
+        if path is not None and identity(path) is not None and identity(path) == identity(out):
+            raise UsageError(f"it would be written over {path}", where="out", hint="Choose another name.")
     result = Exported()
     folders = Folders()
     lines = _Lines(raw)

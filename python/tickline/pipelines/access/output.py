@@ -66,6 +66,9 @@ class Folders:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
+            except OSError as error:
+                error.filename = str(folder)
+                raise
             finally:
                 os.close(descriptor)
 
@@ -92,15 +95,24 @@ class WholeFile:
         folders.make(path.parent)
         name = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
         self._temporary = path.parent / (TEMPORARY_PREFIX + name)
+        self._fd = self._open()
+
+    def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self._temporary, flags, 0o666)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._fd, 0)
-        except BlockingIOError as error:
-            self._close()
-            what = "another run is writing it at this moment"
-            raise SourceError(what, where=str(path), hint="Wait for it to end.") from error
+        while True:
+            descriptor = os.open(self._temporary, flags, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Another run may have renamed or removed it between the two calls: then it is not ours to
+                # empty.
+                if _is_at(descriptor, self._temporary):
+                    os.ftruncate(descriptor, 0)
+                    return descriptor
+            except BlockingIOError as error:
+                os.close(descriptor)
+                what = "another run is writing it at this moment"
+                raise SourceError(what, where=str(self.path), hint="Wait for it to end.") from error
+            os.close(descriptor)
 
     def write(self, data: bytes, /) -> int:
         """Write all of `data`."""
@@ -135,6 +147,14 @@ class WholeFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether the open file is the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -304,11 +324,31 @@ def make_writer(sink: Sink, options: ReduceOptions) -> Writer:
 
 
 def remove_temporary(folder: Path) -> int:
-    """Take away what killed runs left below `folder`, and return how many files that were."""
-    removed = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(TEMPORARY_PREFIX):
-                Path(path, name).unlink(missing_ok=True)
-                removed += 1
-    return removed
+    """Take away what killed runs left below `folder`, and return how many files that were.
+
+    One that is locked belongs to a run that is still writing (its OUT lies within this one) and stays.
+    """
+    left = [
+        Path(path, name)
+        for path, _, names in os.walk(folder)
+        for name in names
+        if name.startswith(TEMPORARY_PREFIX)
+    ]
+    return sum(map(_remove_unlocked, left))
+
+
+def _remove_unlocked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(descriptor, path):
+            return False
+        path.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -50,12 +50,15 @@ class Plan:
     ----------
     same_as : dict
         Sources that are not read, because the named other one has the same content.
+    superseded : list of str
+        Those of them that an earlier run, when contents differed, gave outputs of their own.
     vanished : list of str
         Sources that an earlier run recorded and that are no longer there.
     """
 
     tasks: list[Task] = field(default_factory=list)
     same_as: dict[str, str] = field(default_factory=dict)
+    superseded: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     problems: list[TicklineError] = field(default_factory=list)
@@ -178,6 +181,7 @@ def make_plan(options: ReduceOptions, found: list[Found], plan: Plan, state: Sta
     digest = options.digest()
     for task in plan.tasks:
         task.done = _is_done(task, options, digest, state)
+    plan.superseded = [name for name in plan.same_as if name in state.sources]
     if options.raw_path.is_dir() and options.limit_files is None:
         plan.vanished = sorted(state.sources.keys() - {source.name for source in found})
     return plan

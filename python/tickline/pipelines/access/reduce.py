@@ -17,6 +17,7 @@ from tickline import accounting
 from tickline.discovery import Found
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.pipelines.access import rejects
+from tickline.pipelines.access.checks import check_output, is_folder_output, refuse_lost_files
 from tickline.pipelines.access.options import ReduceOptions
 from tickline.pipelines.access.output import WholeFile, import_pyarrow, remove_temporary, write_whole
 from tickline.pipelines.access.plan import NEVER_DONE, Plan, Task, find_sources, make_plan
@@ -133,6 +134,7 @@ class _Run:
             while self.window:
                 self._settle()
             self._commit_rejects()
+            self._drop_superseded()
         finally:
             self.context.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -185,8 +187,8 @@ class _Run:
         self.report.bytes_read += job.counts["bytes"]
         self.counted[task.name] = job.counts
         self._put_output(task, "made")
-        lines = job.counts["lines"]
-        if lines and accounting.rejected(job.counts) == lines:
+        rejected = accounting.rejected(job.counts)
+        if rejected and rejected == job.counts["lines"] - job.counts["filtered"].get("blank", 0):
             self.report.notes.append(f"{task.name}: none of its lines is one of an S3 access log. Is it one?")
         if self.state is None or task.mtime_ns == NEVER_DONE:
             return
@@ -197,6 +199,13 @@ class _Run:
         self.state.put(task.name, {**entry, "accounting": job.counts})
         if self.state.due:
             self._save()
+
+    def _drop_superseded(self) -> None:
+        """The rows of a source that has become a copy of another must not be counted twice downstream."""
+        for name in self.plan.superseded:
+            if self.state is not None:
+                self._remove_stale(self.state.sources[name]["output"])
+                self.state.drop(name)
 
     def _remove_stale(self, output: str) -> None:
         """Take away what the same source became when it had another name for its output."""
@@ -274,30 +283,6 @@ def accounting_json(report: dict[str, Any]) -> bytes:
     return json.dumps(report, indent=1).encode() + b"\n"
 
 
-def _is_folder_output(options: ReduceOptions) -> bool:
-    """Tell whether OUT is the root of a tree: always, unless it can only be meant as a file."""
-    if options.out == "-" or options.raw == "-":
-        return False
-    out = Path(options.out)
-    if options.raw_path.is_dir() or options.out.endswith("/") or out.is_dir():
-        return True
-    return not (out.exists() or options.out.endswith(options.suffix))
-
-
-def _check_output(options: ReduceOptions, tree: bool) -> None:
-    out = Path(options.out)
-    if tree and out.exists() and not out.is_dir():
-        raise UsageError("is a file, but RAW is a folder", where=options.out, hint="Name a folder as OUT.")
-    if not tree and options.out != "-" and (out.is_dir() or options.out.endswith("/")):
-        hint = "Name a file as OUT, or - for standard output."
-        raise UsageError("is a folder, but standard input gives one table", where=options.out, hint=hint)
-    if options.raw_path.is_dir() and options.out == "-":
-        hint = "Name a folder as OUT, or a single log as RAW."
-        raise UsageError("RAW is a folder: its outputs do not fit into one stream", where="OUT", hint=hint)
-    if not tree and options.raw != "-" and out.exists() and out.samefile(options.raw):
-        raise UsageError("RAW and OUT are the same file", where=options.out, hint="Choose another OUT.")
-
-
 def _single_plan(options: ReduceOptions) -> Plan:
     if options.raw == "-":
         return Plan([Task(Found("-", "-"), 0, 0)])
@@ -343,16 +328,18 @@ def reduce(options: ReduceOptions, progress: Progress | None = None) -> Report:
         Nothing could be begun: another run holds OUT, or OUT cannot be written.
     """
     progress = progress or Progress()
-    tree = _is_folder_output(options)
-    _check_output(options, tree)
+    tree = is_folder_output(options)
+    check_output(options, tree)
     if options.format == "parquet":
         import_pyarrow()
     options.rules.build()
     if not tree:
         plan = _single_plan(options)
+        refuse_lost_files(options, [task.found for task in plan.tasks], tree)
         return _dry_run(options, plan, tree) if options.dry_run else _run(options, plan, None, progress)
     plan = Plan()
     found = find_sources(options, plan)
+    refuse_lost_files(options, found, tree)
     if options.dry_run:
         return _dry_run(options, make_plan(options, found, plan, State(Path(options.out))), tree)
     descriptor = lock(Path(options.out))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from typing import BinaryIO, NamedTuple
@@ -15,16 +14,25 @@ __all__ = ["MAX_TEXT_BYTES", "Reject", "escape", "header", "redact", "rows", "un
 # A line can be megabytes; what is kept of it shows what is wrong, and its length tells that there was more.
 MAX_TEXT_BYTES = 16 * 1024
 
-# Names as they stand in presigned URLs, the equals sign plain or percent-encoded (once or twice).
+# Names as they stand in presigned URLs and in headers; punctuation plain or percent-encoded, any number of
+# times.
 _SECRET = re.compile(
-    rb"((?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|(?<![A-Za-z-])Signature)"
-    rb"(?:=|%3D|%253D))([^&\s\"]+)",
+    rb"((?:X(?:-|%(?:25)*2D)Amz(?:-|%(?:25)*2D)(?:Signature|Credential|Security(?:-|%(?:25)*2D)Token)"
+    rb"|AWSAccessKeyId|(?:(?<![A-Za-z-])|(?<=%3F)|(?<=%26))Signature)"
+    rb"(?:\"?[ \t]*[=:][ \t]*\"?|(?:%(?:25)*22)?%(?:25)*3[AD](?:%(?:25)*22)?))([^&\s\"]+)",
     re.IGNORECASE,
 )
-_IPV4 = re.compile(rb"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])")
-_COLON = rb"(?::|%3A|%253A)"
+# Access key ids are known by their first letters (AWS, IAM identifiers).
+_KEY_ID = re.compile(rb"(?<![A-Z0-9])((?:AKIA|ASIA)[A-Z2-7]{12,124})")
+# Also 192-0-2-7, as in ec2-192-0-2-7.compute.amazonaws.com.
+_IPV4 = re.compile(
+    rb"(?<![0-9])[0-9]{1,3}(?:(?:\.[0-9]{1,3}){3,}|(?:%(?:25)*2E[0-9]{1,3}){3,}|(?:-[0-9]{1,3}){3}(?![0-9-]))",
+    re.IGNORECASE,
+)
+_ENCODED_SIGN = re.compile(rb"%(?:25)*2E|[0-9]", re.IGNORECASE)
+_COLON = rb"(?::|%(?:25)*3A)"
 _IPV6 = re.compile(rb"(?:[0-9A-Fa-f]{0,4}" + _COLON + rb"){2,}[0-9A-Fa-f.]*", re.IGNORECASE)
-_ENCODED_COLON = re.compile(rb"%(?:25)?3A", re.IGNORECASE)
+_ENCODED_COLON = re.compile(rb"%(?:25)*3A", re.IGNORECASE)
 _HEX = re.compile(rb"[0-9A-Fa-f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029\udc80-\udcff]")
 _ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
@@ -40,13 +48,14 @@ class Reject(NamedTuple):
     text: bytes | None
 
 
-def rows(rejects: _core.Rejects, lines_before: int) -> Iterator[Reject]:
-    """Yield the rejected lines of a scan that was preceded by `lines_before` lines of its source."""
+def rows(rejects: _core.Rejects) -> Iterator[Reject]:
+    """Yield the rejected lines of a scan."""
     reasons, texts = rejects["reason"], rejects["text"]
-    columns = (struct.unpack(f"<{len(reasons)}Q", rejects[name]) for name in ("line", "offset", "length"))
+    # Numbers become objects one by one: there may be more rejected lines than there is room for.
+    columns = (memoryview(rejects[name]).cast("Q") for name in ("line", "offset", "length"))
     for index, (line, offset, length) in enumerate(zip(*columns, strict=True)):
         text = texts[index] if texts is not None else None
-        yield Reject(line + lines_before, offset, length, reasons[index], text)
+        yield Reject(line, offset, length, reasons[index], text)
 
 
 def _hide_ipv6(match: re.Match[bytes]) -> bytes:
@@ -63,10 +72,16 @@ def _hide_ipv6(match: re.Match[bytes]) -> bytes:
     return b"".join(_HEX.sub(b"0", piece) + colon for piece, colon in zip(pieces, colons, strict=True))
 
 
+def _zero(match: re.Match[bytes]) -> bytes:
+    """Hide a digit, but not those of an encoded dot."""
+    return b"0" if len(match[0]) == 1 else match[0]
+
+
 def redact(text: bytes) -> bytes:
     """Hide signatures, credentials, tokens and addresses; every byte keeps its place."""
     text = _SECRET.sub(lambda match: match[1] + b"X" * len(match[2]), text)
-    text = _IPV4.sub(lambda match: re.sub(rb"[0-9]", b"0", match[0]), text)
+    text = _KEY_ID.sub(lambda match: b"X" * len(match[1]), text)
+    text = _IPV4.sub(lambda match: _ENCODED_SIGN.sub(_zero, match[0]), text)
     return _IPV6.sub(_hide_ipv6, text)
 
 
@@ -101,3 +116,11 @@ def write_rows(file: BinaryIO, source: str, rejected: Iterator[Reject]) -> None:
             # Redacted before it is capped: the cap must not cut the name of a secret from its value.
             row += "\t" + escape(redact(reject.text[: 2 * MAX_TEXT_BYTES])[:MAX_TEXT_BYTES])
         file.write(row.encode() + b"\n")
+
+
+def copy_rows(spool: BinaryIO, file: BinaryIO, lines_before: int) -> None:
+    """Append the lines of the list for one piece of a source, whose line numbers count from its beginning."""
+    spool.seek(0)
+    for row in spool:
+        source, line, rest = row.split(b"\t", 2)
+        file.write(b"%b\t%d\t%b" % (source, int(line) + lines_before, rest))

@@ -49,6 +49,34 @@ def lock(out: Path) -> int:
     return descriptor
 
 
+def _is_record(record: dict[str, Any]) -> bool:
+    """Tell whether all entries are as `State` writes them, and no output lies outside OUT."""
+    sources, contents = record.get("sources"), record.get("contents")
+    return (
+        isinstance(sources, dict)
+        and isinstance(contents, dict)
+        and all(map(_is_source, sources.values()))
+        and all(
+            isinstance(entry, dict) and {"size", "mtime_ns", "digest"} <= entry.keys()
+            for entry in contents.values()
+        )
+    )
+
+
+def _is_source(entry: object) -> bool:
+    if not (isinstance(entry, dict) and {"size", "mtime_ns", "options"} <= entry.keys()):
+        return False
+    output, counts = entry.get("output"), entry.get("accounting")
+    return (
+        isinstance(output, str)
+        and not output.startswith("/")
+        and ".." not in output.split("/")
+        and isinstance(counts, dict)
+        and all(isinstance(counts.get(name), int) for name in ("lines", "bytes", "accepted"))
+        and all(isinstance(counts.get(name), dict) for name in ("filtered", "rejected", "noted"))
+    )
+
+
 class State:
     """The record of finished sources, by name.
 
@@ -68,12 +96,19 @@ class State:
             record = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from error
-        if not isinstance(record, dict) or record.get("format") != _FORMAT:
+        number = record.get("format") if isinstance(record, dict) else None
+        if isinstance(number, int) and number > _FORMAT:
+            hint = "Update tickline, or choose another OUT."
+            what = "was written by a newer version of tickline"
+            raise TicklineError(what, where=str(self.path), hint=hint)
+        if number != _FORMAT:
             raise self._damaged(f"its format is not {_FORMAT}")
-        self.sources = dict(record["sources"])
-        self.contents = dict(record["contents"])
+        if not _is_record(record):
+            raise self._damaged("an entry is not complete")
+        self.sources = record["sources"]
+        self.contents = record["contents"]
 
     def _damaged(self, why: str) -> TicklineError:
         hint = "Remove it (everything is then made again), or choose another OUT."

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -24,7 +25,10 @@ __all__ = ["PIECE_BYTES", "CancelledError", "Context", "Job", "Part"]
 # piece).
 PIECE_BYTES = 8 * 2**20
 _BATCH_ROWS = 65_536
-_SPOOL_BYTES = 2**20
+# Rejected lines wait for their turn in files that are unlinked from birth; this much of each is in memory.
+_SPOOL_BYTES = 2**18
+# How much is scanned before its rejected lines leave the core: any two bytes can be one.
+_REJECTS_BYTES = 2**18
 
 
 class CancelledError(Exception):
@@ -63,7 +67,7 @@ class Part:
 
     data: Any
     counts: _core.Counts
-    rejects: _core.Rejects | None
+    rejects: BinaryIO | None
 
 
 class Job:
@@ -114,12 +118,15 @@ class Job:
             self._sink = open_sink(self.output, self._context.folders)
             self._writer = make_writer(self._sink, self._context.options)
             if self._context.options.rejects is not None:
-                spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=self._context.spool_folder)  # noqa: SIM115
-                self._spool = cast(BinaryIO, spool)
+                self._spool = self._new_spool()
         except BrokenPipeError:
             raise
         except OSError as error:
             self.fail(explain_os_error(error, self.output))
+
+    def _new_spool(self) -> BinaryIO:
+        spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=self._context.spool_folder)  # noqa: SIM115
+        return cast(BinaryIO, spool)
 
     def _scan(self, begin: int, end: int) -> Part | None:
         """Scan one range of a plain file."""
@@ -127,19 +134,22 @@ class Job:
             return None
         source = self._open()
         scan = self._context.new_scan()
-        position = begin
+        listed = self._new_spool() if self._context.options.rejects is not None else None
+        step = _REJECTS_BYTES if listed is not None else end - begin
+        for position in range(begin, end, step):
+            self._scan_range(scan, source, position, min(position + step, end))
+            self._write_rejects(scan, listed)
+        self._context.advance(end - begin)
+        data = scan.take_batch() if self._context.options.format == "parquet" else scan.take_tsv()
+        return Part(data, scan.counts(), listed)
+
+    @staticmethod
+    def _scan_range(scan: _core.AccessScan, source: Source, begin: int, end: int) -> None:
         try:
-            while position < end:
-                position = scan.read(source.fd, position, end)
+            while begin < end:
+                begin = scan.read(source.fd, begin, end)
         except OSError as error:
             raise explain_os_error(error, source.path) from error
-        self._context.advance(end - begin)
-        return self._part(scan)
-
-    def _part(self, scan: _core.AccessScan) -> Part:
-        options = self._context.options
-        data = scan.take_batch() if options.format == "parquet" else scan.take_tsv()
-        return Part(data, scan.counts(), scan.take_rejects() if options.rejects is not None else None)
 
     def _whole(self) -> None:
         try:
@@ -180,17 +190,18 @@ class Job:
             self._write(scan.take_tsv())
         elif scan.pending_rows > rows:
             self._write(scan.take_batch())
-        if options.rejects is not None:
-            self._write_rejects(scan.take_rejects(), 0)
+        self._write_rejects(scan, self._spool)
 
     def absorb(self, part: Part | None) -> None:
         """Take the result of the next step."""
-        if part is None or self.error is not None:
+        if part is None:
             return
-        self._write(part.data)
-        if part.rejects is not None:
-            self._write_rejects(part.rejects, self.counts["lines"])
-        accounting.add(self.counts, part.counts)
+        with part.rejects or nullcontext():
+            if self.error is None:
+                self._write(part.data)
+                if part.rejects is not None and self._spool is not None:
+                    rejects.copy_rows(part.rejects, self._spool, self.counts["lines"])
+                accounting.add(self.counts, part.counts)
 
     def _write(self, data: Any) -> None:
         if self._writer is None:
@@ -202,9 +213,9 @@ class Job:
         except OSError as error:
             raise explain_os_error(error, self.output) from error
 
-    def _write_rejects(self, found: _core.Rejects, lines_before: int) -> None:
-        if self._spool is not None:
-            rejects.write_rows(self._spool, self.task.name, rejects.rows(found, lines_before))
+    def _write_rejects(self, scan: _core.AccessScan, spool: BinaryIO | None) -> None:
+        if spool is not None:
+            rejects.write_rows(spool, self.task.name, rejects.rows(scan.take_rejects()))
 
     def finish(self) -> None:
         """Check the sums and the source, and make the output visible."""
