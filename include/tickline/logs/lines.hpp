@@ -36,6 +36,7 @@ class lines {
     constexpr explicit lines(std::string_view buffer) noexcept : buffer_(buffer) {}
     // The lines would point into a string that is gone. A template, or lines("...") would be ambiguous.
     template <std::same_as<std::string> Temporary>
+    // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the constraint leaves copies and moves alone
     explicit lines(Temporary&&) = delete;
 
     class iterator {

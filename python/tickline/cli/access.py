@@ -52,43 +52,63 @@ def reduce(
         str, typer.Argument(metavar="OUT", help="The folder of the outputs; a file or - for one log.")
     ],
     table_format: Annotated[
-        str, typer.Option("--format", help="tsv, or parquet (needs tickline[access]).")
+        str, typer.Option("--format", metavar="tsv|parquet", help="tsv, or parquet (needs tickline[access]).")
     ] = "tsv",
     columns: Annotated[
         str | None,
-        typer.Option(help="Comma list (default: time, remote_ip, key, bytes_sent under their TSV names)."),
+        typer.Option(
+            metavar="NAMES",
+            help="Comma list (default: time, remote_ip, key, bytes_sent under their TSV names).",
+        ),
     ] = None,
     operation: Annotated[
         list[str] | None,
-        typer.Option(help="Operations to keep, or all; repeatable (default: REST.GET.OBJECT)."),
+        typer.Option(
+            metavar="OPERATION", help="Operations to keep, or all; repeatable (default: REST.GET.OBJECT)."
+        ),
     ] = None,
-    status: Annotated[str, typer.Option(help="HTTP status to keep: 2xx, 304, a comma list, or all.")] = "2xx",
+    status: Annotated[
+        str, typer.Option(metavar="LIST", help="HTTP status to keep: 2xx, 304, a comma list, or all.")
+    ] = "2xx",
     keys: Annotated[
         str,
         typer.Option(
-            help="Keys to keep: all, dandi (= blobs,zarr:2), or a list PREFIX[:PARTS kept of the key]."
+            metavar="RULE",
+            help="Keys to keep: all, dandi (= blobs,zarr:2), or a list PREFIX[:PARTS kept of the key].",
         ),
     ] = "all",
     exclude_ip: Annotated[
-        list[str] | None, typer.Option(help="Drop these: address, CIDR, comma list, or @FILE; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="LIST", help="Drop these: address, CIDR, comma list, or @FILE; repeatable."),
     ] = None,
     exclude_ip_regex: Annotated[
-        str | None, typer.Option(help="Drop addresses in which this expression (RE2) is found.")
+        str | None,
+        typer.Option(metavar="REGEX", help="Drop addresses in which this expression (RE2) is found."),
     ] = None,
     exclude_year: Annotated[
-        list[str] | None, typer.Option(help="Drop these years (UTC); repeatable.")
+        list[str] | None, typer.Option(metavar="YEARS", help="Drop these years (UTC); repeatable.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Keep from this date or ISO time on (UTC).")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Keep from this date or ISO time on (UTC).")
+    ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Keep what is before this date or ISO time (UTC).")
+        str | None, typer.Option(metavar="DATE", help="Keep what is before this date or ISO time (UTC).")
     ] = None,
     limit_files: Annotated[
-        int | None, typer.Option(min=1, help="Take only the first N files, by name.")
+        int | None, typer.Option(min=1, metavar="N", help="Take only the first N files, by name.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Number of threads (default: cores).")] = None,
-    memory: Annotated[str, typer.Option(help="Memory to keep to; 40 MB for each thread.")] = "300MB",
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of threads (default: cores).")
+    ] = None,
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory to keep to; 40 MB for each thread.")
+    ] = "300MB",
     compat: Annotated[
-        str, typer.Option(help="fixed, or strict: byte for byte as dandi_s3_log_parser, its drops included.")
+        str,
+        typer.Option(
+            metavar="fixed|strict",
+            help="fixed, or strict: byte for byte as dandi_s3_log_parser, its drops included.",
+        ),
     ] = "fixed",
     accounting: Annotated[
         str | None,
