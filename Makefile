@@ -13,7 +13,7 @@ demo: ## 100 MB of realistic S3 access logs, reduced: accounting, top 10, where 
 	@scripts/setup.sh run
 	.venv/bin/python scripts/demo.py
 
-test: ## every check there is, about ten minutes on two cores (make test LEGS="format pytest": only these)
+test: ## every check there is, about seven minutes on two cores (make test LEGS="format pytest": only these)
 	@scripts/setup.sh test
 	.venv/bin/python scripts/check.py $(LEGS)
 

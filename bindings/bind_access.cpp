@@ -183,6 +183,17 @@ class access_scan {
         work([&] { assembler_.finish(*this); });
     }
 
+    // As new, but with the memory it has: what is read next belongs to another source, or piece of one.
+    void restart() {
+        const one_thread alone(*this);
+        scanner_.restart();
+        if (output_ == output_kind::columns) columns_ = s3_column_builder(fields_);
+        tsv_.clear();
+        assembler_.reset(0);
+        rejects_.clear();
+        texts_.clear();
+    }
+
     std::int64_t pending_rows() const {
         const one_thread alone(*this);
         return rows();
@@ -365,6 +376,8 @@ void bind_access(py::module_& module) {
              "done).")
         .def("feed", &access_scan::feed, py::arg("data"), "Take the next bytes of the source.")
         .def("finish", &access_scan::finish, "Take the last line, which may lack its newline.")
+        .def("restart", &access_scan::restart,
+             "Forget rows, counts and rejected lines, to scan another source with the memory at hand.")
         .def_property_readonly("pending_rows", &access_scan::pending_rows, "Rows that have not been taken.")
         .def_property_readonly("batch_full", &access_scan::batch_full,
                                "Whether a text column is near 2 GiB: take the batch before going on.")

@@ -240,6 +240,9 @@ class s3_access_scanner {
 
     const line_accounting& counts() const noexcept { return state_->counts; }
 
+    // Counts from zero again, as for another source; what was learned about the usual line stays.
+    void restart() noexcept { state_->counts = {}; }
+
     // A line that was never seen whole, because it is longer than allowed: counted here by whoever skipped
     // it.
     rejected_line skip_long_line(std::uint64_t offset, std::uint64_t length, bool newline) noexcept {

@@ -8,7 +8,8 @@ so that a second run skips them, and one that was killed goes on.
 import json
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,6 +90,18 @@ class _Pending(NamedTuple):
     holds: bool
 
 
+class _Here(Executor):
+    """Does the work at once: one thread is this one, and no other writes beside it."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*args, **kwargs))
+        except Exception as error:  # it is raised where the result is asked for
+            future.set_exception(error)
+        return future
+
+
 class _Run:
     def __init__(self, options: ReduceOptions, plan: Plan, state: State | None, progress: Progress) -> None:
         self.options = options
@@ -122,7 +135,8 @@ class _Run:
         if self.options.rejects is not None:
             self.rejects = WholeFile(Path(self.options.rejects), self.context.folders)
             self.rejects.write(rejects.header(self.options.with_text))
-        pool = ThreadPoolExecutor(self.threads, "tickline-reduce")
+        pool: Executor
+        pool = ThreadPoolExecutor(self.threads, "tickline-reduce") if self.threads > 1 else _Here()
         try:
             for task in self.plan.tasks:
                 if task.done:
@@ -145,7 +159,7 @@ class _Run:
                 self.rejects.abort()
             self._save()
 
-    def _submit(self, task: Task, pool: ThreadPoolExecutor) -> None:
+    def _submit(self, task: Task, pool: Executor) -> None:
         job = Job(self.context, task, self.output_path(task))
         for step, holds in job.steps():
             while self.held >= self.depth or len(self.window) >= _WINDOW:
