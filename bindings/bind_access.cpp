@@ -55,7 +55,9 @@ std::shared_ptr<access_filter> make_filter(
     if (keys) {
         for (const auto& [prefix, parts] : *keys) rules.keys.push_back({prefix, parts});
     }
-    for (const std::string& text : networks) rules.excluded_networks.push_back(network_of(text));
+    std::vector<network> excluded;
+    for (const std::string& text : networks) excluded.push_back(network_of(text));
+    rules.excluded_networks = network_set(excluded);
     if (!pattern.is_none()) {
         made->pattern = pattern;
         void* const predicate = PyCapsule_GetPointer(pattern.ptr(), text_predicate_capsule);

@@ -8,6 +8,7 @@
 #include "tickline/dedup/table.hpp"
 #include "tickline/error.hpp"
 #include "tickline/ip/address.hpp"
+#include "tickline/ip/network_set.hpp"
 #include "tickline/logs/accounting.hpp"
 #include "tickline/logs/lines.hpp"
 #include "tickline/logs/predicate.hpp"

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tickline/ip/address.hpp"
+#include "tickline/ip/network_set.hpp"
 #include "tickline/logs/accounting.hpp"
 #include "tickline/logs/predicate.hpp"
 #include "tickline/logs/s3_access.hpp"
@@ -36,7 +37,7 @@ struct s3_access_filter {
     std::bitset<1000> statuses;           // looked at only if by_status
     bool by_status = false;
     std::vector<s3_key_rule> keys;  // none: all, whole
-    std::vector<network> excluded_networks;
+    network_set excluded_networks;
     const text_predicate* excluded_ip = nullptr;  // not owned
     std::int64_t since_ms = std::numeric_limits<std::int64_t>::min();
     std::int64_t until_ms = std::numeric_limits<std::int64_t>::max();  // exclusive
@@ -94,11 +95,7 @@ struct s3_access_filter {
         if (excluded_ip != nullptr && excluded_ip->matches(excluded_ip->context, ip.data(), ip.size()))
             return true;
         address parsed;
-        if (excluded_networks.empty() || !parse_address(ip, parsed)) return false;
-        for (const network& excluded : excluded_networks) {
-            if (contains(excluded, parsed)) return true;
-        }
-        return false;
+        return !excluded_networks.empty() && parse_address(ip, parsed) && excluded_networks.contains(parsed);
     }
 };
 
