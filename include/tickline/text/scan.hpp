@@ -67,12 +67,6 @@ inline cpu_level best_cpu_level() noexcept {
 
 namespace detail {
 
-inline std::uint64_t load8(const char* p) noexcept {
-    std::uint64_t value = 0;
-    std::memcpy(&value, p, sizeof(value));
-    return value;
-}
-
 // 32 bytes and the questions that scan loops ask of them. Bit i of a mask belongs to byte i.
 // `any` collects blocks, to ask at the end of a line whether a byte occurred in it at all.
 namespace baseline {

@@ -122,7 +122,7 @@ TICKLINE_INLINE bool read_plain_head(s3_scan_state& state, separator_walk& walk,
     if (state.prefix_size == 0 || !same_prefix(state, line)) return false;
     const char* const time = line + state.prefix_size - 1;
     std::int64_t time_ms = 0;
-    if (load8(time + 21) != load8(" +0000] ") ||
+    if (load_le64(time + 21) != load_le64(" +0000] ") ||
         !state.time.parse(between(time, time + s3_time_length), time_ms)) {
         return false;
     }
@@ -174,7 +174,8 @@ TICKLINE_INLINE bool read_plain_request(const s3_scan_state& state, separator_wa
     if (!walk.blank(method_end) || !walk.blank(target_end) || !walk.blank(version_end)) return false;
     const char* const version = target_end + 1;
     if (target_end == method_end + 1 || version_end != version + 9 || version[8] != '"') return false;
-    if (load8(version) != load8("HTTP/1.1") && !is_http_version_and_quote(between(version, version_end))) {
+    if (load_le64(version) != load_le64("HTTP/1.1") &&
+        !is_http_version_and_quote(between(version, version_end))) {
         return false;
     }
     const char *bytes_end, *size_end, *total_end, *turnaround_end;
