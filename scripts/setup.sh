@@ -27,7 +27,7 @@ fi
 packages=(g++ cmake ninja-build pkg-config libre2-dev libxxhash-dev python3-dev python3-venv)
 case $purpose in
     run) ;;
-    test) packages+=(doctest-dev clang clang-format-14 clang-tidy libclang-rt-14-dev ccache) ;;
+    test) packages+=(doctest-dev clang clang-format-14 clang-tidy libclang-rt-14-dev ccache chromium) ;;
     bench) packages+=(libbenchmark-dev) ;;
     *) stop "unknown purpose $purpose" ;;
 esac

@@ -15,9 +15,9 @@ import pytest
 from python.access_support import HEADER, command, environment, log, options, rows, run, tree
 from tickline import access, discovery
 from tickline.errors import TicklineError, UsageError
+from tickline.files import TEMPORARY_PREFIX, Folders, WholeFile, remove_temporary
 from tickline.filters import AccessRules
 from tickline.pipelines.access.anonymize import Anonymizer, export_rejects
-from tickline.pipelines.access.output import TEMPORARY_PREFIX, Folders, WholeFile, remove_temporary
 from tickline.pipelines.access.reduce import reduce
 
 

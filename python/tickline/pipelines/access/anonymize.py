@@ -18,9 +18,9 @@ from pathlib import Path
 
 from tickline import _core
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
+from tickline.files import Folders, WholeFile
 from tickline.filters import AccessRules
 from tickline.pipelines.access.checks import identity
-from tickline.pipelines.access.output import Folders, WholeFile
 from tickline.pipelines.access.rejects import header, unescape
 from tickline.sources import open_source
 

@@ -1,76 +1,27 @@
-"""Files that appear whole: temporary name in the same folder, fsync, rename, fsync of the folder.
+"""Where the tables of `reduce` go, and how they are written: TSV and Parquet, files and pipes."""
 
-A kill at any instant leaves the old file or the new one, and at most a hidden temporary file whose name says
-what it is; the next run takes it away.
-"""
-
-import fcntl
-import hashlib
-import os
 import sys
-import threading
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tickline import _core
-from tickline.errors import SourceError, TicklineError
+from tickline.errors import TicklineError
+from tickline.files import Folders, WholeFile
 from tickline.pipelines.access.options import ReduceOptions
 
 __all__ = [
-    "Folders",
     "ParquetWriter",
     "Sink",
     "Stream",
     "TsvWriter",
-    "WholeFile",
     "Writer",
     "make_writer",
     "open_sink",
-    "remove_temporary",
-    "write_whole",
 ]
 
-TEMPORARY_PREFIX = ".tickline-tmp-"
 # Row groups are cut at this number of rows, whatever the pieces were, so that threads do not show in the
 # file.
 _ROWS_PER_GROUP = 65_536
-
-
-class Folders:
-    """Folders in which names were changed: one fsync for many files. Safe to use from many threads."""
-
-    def __init__(self) -> None:
-        self._changed: set[Path] = set()
-        self._mutex = threading.Lock()
-
-    def make(self, folder: Path) -> None:
-        """Create a folder and the ones above it."""
-        missing = []
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            self.changed(path.parent)
-
-    def changed(self, folder: Path) -> None:
-        """Note that a name in this folder is new, or gone."""
-        with self._mutex:
-            self._changed.add(folder)
-
-    def sync(self) -> None:
-        """Make all changes of names last."""
-        with self._mutex:
-            folders, self._changed = sorted(self._changed), set()
-        for folder in folders:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            except OSError as error:
-                error.filename = str(folder)
-                raise
-            finally:
-                os.close(descriptor)
 
 
 class Sink(Protocol):
@@ -84,89 +35,6 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind."""
-
-
-class WholeFile:
-    """A file that appears under its name when `commit` is called, or not at all."""
-
-    def __init__(self, path: Path, folders: Folders) -> None:
-        self.path = path
-        self._folders = folders
-        folders.make(path.parent)
-        name = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
-        self._temporary = path.parent / (TEMPORARY_PREFIX + name)
-        self._fd = self._open()
-
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        while True:
-            descriptor = os.open(self._temporary, flags, 0o666)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Another run may have renamed or removed it between the two calls: then it is not ours to
-                # empty.
-                if _is_at(descriptor, self._temporary):
-                    os.ftruncate(descriptor, 0)
-                    return descriptor
-            except BlockingIOError as error:
-                os.close(descriptor)
-                what = "another run is writing it at this moment"
-                raise SourceError(what, where=str(self.path), hint="Wait for it to end.") from error
-            os.close(descriptor)
-
-    def write(self, data: bytes, /) -> int:
-        """Write all of `data`."""
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError as error:
-            error.filename = str(self.path)
-            raise
-        return len(data)
-
-    def commit(self) -> None:
-        """Bring the bytes to the disk and give the file its name; `Folders.sync` makes the name last."""
-        try:
-            os.fsync(self._fd)
-            os.rename(self._temporary, self.path)
-            self._folders.changed(self.path.parent)
-        except OSError as error:
-            error.filename = str(self.path)
-            self.abort()
-            raise
-        self._close()
-
-    def abort(self) -> None:
-        """Take the temporary file away; harmless after `commit`."""
-        if self._fd >= 0:
-            self._temporary.unlink(missing_ok=True)
-            self._close()
-
-    def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Tell whether the open file is the one of this name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it appears whole, and lasts."""
-    folders = Folders()
-    sink = WholeFile(path, folders)
-    try:
-        sink.write(data)
-        sink.commit()
-    finally:
-        sink.abort()
-    folders.sync()
 
 
 class Stream:
@@ -321,34 +189,3 @@ class ParquetWriter:
 def make_writer(sink: Sink, options: ReduceOptions) -> Writer:
     """Return the writer for ``--format``."""
     return ParquetWriter(sink, options) if options.format == "parquet" else TsvWriter(sink, options)
-
-
-def remove_temporary(folder: Path) -> int:
-    """Take away what killed runs left below `folder`, and return how many files that were.
-
-    One that is locked belongs to a run that is still writing (its OUT lies within this one) and stays.
-    """
-    left = [
-        Path(path, name)
-        for path, _, names in os.walk(folder)
-        for name in names
-        if name.startswith(TEMPORARY_PREFIX)
-    ]
-    return sum(map(_remove_unlocked, left))
-
-
-def _remove_unlocked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_at(descriptor, path):
-            return False
-        path.unlink()
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from tickline import accounting
 from tickline.discovery import Found
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
+from tickline.files import WholeFile, remove_temporary, write_whole
 from tickline.pipelines.access import rejects
 from tickline.pipelines.access.checks import check_output, is_folder_output, refuse_lost_files
 from tickline.pipelines.access.options import ReduceOptions
-from tickline.pipelines.access.output import WholeFile, import_pyarrow, remove_temporary, write_whole
+from tickline.pipelines.access.output import import_pyarrow
 from tickline.pipelines.access.plan import NEVER_DONE, Plan, Task, find_sources, make_plan
 from tickline.pipelines.access.state import FOLDER, State, lock
 from tickline.pipelines.access.work import PIECE_BYTES, Context, Job, Part

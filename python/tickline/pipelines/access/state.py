@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tickline.errors import TicklineError, explain_os_error
-from tickline.pipelines.access.output import Folders, write_whole
+from tickline.files import Folders, write_whole
 
 __all__ = ["FOLDER", "State", "lock"]
 

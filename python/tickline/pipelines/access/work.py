@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, cast
 
 from tickline import _core, accounting
 from tickline.errors import InternalError, SourceError, explain_os_error
+from tickline.files import Folders
 from tickline.pipelines.access import rejects
 from tickline.pipelines.access.options import ReduceOptions
-from tickline.pipelines.access.output import Folders, Sink, Writer, make_writer, open_sink
+from tickline.pipelines.access.output import Sink, Writer, make_writer, open_sink
 from tickline.pipelines.access.plan import Task
 from tickline.sources import Source, open_source, stdin_source
 
