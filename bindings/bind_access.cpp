@@ -122,14 +122,15 @@ class access_scan {
   public:
     access_scan(const std::vector<std::string>& columns, std::shared_ptr<access_filter> filter,
                 std::string_view output, const std::optional<std::string>& level, std::size_t max_line_bytes,
-                bool keep_rejects, bool reject_text)
+                bool keep_rejects, bool reject_text, bool line, bool line_hash)
         : filter_(std::move(filter)),
           fields_(fields_of(columns)),
           output_(output_of(output)),
           keep_rejects_(keep_rejects),
           keep_text_(keep_rejects && reject_text),
           scanner_(filter_->rules, set_of(fields_), level_of(level), checked_line_bytes(max_line_bytes)),
-          columns_(fields_),
+          extra_{line, line_hash},
+          columns_(fields_, extra_),
           tsv_(fields_, filter_->rules.strict),
           assembler_(max_line_bytes) {
         if (fields_.empty() && output_ == output_kind::tsv) throw py::value_error("no column is asked for");
@@ -189,7 +190,7 @@ class access_scan {
     void restart() {
         const one_thread alone(*this);
         scanner_.restart();
-        if (output_ == output_kind::columns) columns_ = s3_column_builder(fields_);
+        if (output_ == output_kind::columns) columns_ = s3_column_builder(fields_, extra_);
         tsv_.clear();
         assembler_.reset(0);
         rejects_.clear();
@@ -324,6 +325,7 @@ class access_scan {
     bool keep_rejects_;
     bool keep_text_;
     s3_access_scanner scanner_;
+    s3_extra_columns extra_;
     s3_column_builder columns_;
     s3_tsv_writer tsv_;
     line_assembler assembler_;
@@ -368,10 +370,11 @@ void bind_access(py::module_& module) {
         "(MemoryError, OverflowError) it can only be thrown away.",
         py::is_final())
         .def(py::init<const std::vector<std::string>&, std::shared_ptr<access_filter>, std::string_view,
-                      const std::optional<std::string>&, std::size_t, bool, bool>(),
+                      const std::optional<std::string>&, std::size_t, bool, bool, bool, bool>(),
              py::arg("columns"), py::arg("filter").none(false), py::kw_only(), py::arg("output") = "columns",
              py::arg("level") = py::none(), py::arg("max_line_bytes") = default_max_line_bytes,
-             py::arg("keep_rejects") = false, py::arg("reject_text") = false)
+             py::arg("keep_rejects") = false, py::arg("reject_text") = false, py::arg("line") = false,
+             py::arg("line_hash") = false)
         .def("read", &access_scan::read, py::arg("fd"), py::arg("begin"), py::arg("end"),
              py::arg("max_rows") = std::numeric_limits<std::int32_t>::max(),
              "Read the lines that begin in [begin, end) of a plain file; return where to go on (end when "

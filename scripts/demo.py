@@ -1,18 +1,16 @@
-"""`make demo`: generates S3 access logs, reduces them, and shows what came out."""
+"""`make demo`: generates S3 access logs, a catalog and region snapshots, and runs everything over them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
-RAW, REDUCED = DEMO / "raw", DEMO / "reduced"
+RAW, STORE, OUT = DEMO / "raw", DEMO / "store", DEMO / "out"
+MEASURES = ("total_bytes_sent", "number_of_requests", "number_of_downloads", "number_of_requesters")
 
 
 def tickline(*arguments: str | Path) -> None:
@@ -22,52 +20,46 @@ def tickline(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "tickline", *words], check=True)
 
 
-def top_keys(folder: Path) -> list[tuple[str, int, int]]:
-    """The ten objects with the most bytes sent: key, requests, bytes."""
-    requests, sent = Counter[str](), Counter[str]()
-    for path in sorted(folder.rglob("*.tsv")):
-        with path.open(encoding="utf-8", errors="surrogateescape") as rows:
-            next(rows, None)
-            for row in rows:
-                _, _, key, size = row.rstrip("\n").split("\t")
-                requests[key] += 1
-                sent[key] += int(size)
-    return [(key, requests[key], size) for key, size in sent.most_common(10)]
-
-
-def differences() -> list[str]:
-    """Where the accounting says something else than the generator, which knows what it wrote."""
-    said = json.loads((DEMO / "accounting.json").read_text(encoding="utf-8"))["total"]
-    true = json.loads((RAW / "truth.json").read_text(encoding="utf-8"))["total"]["reduce"]
-    names = ("accepted", "filtered", "rejected", "noted")
-    return [
-        f"{name}: {said[name]}, but the truth is {true[name]}" for name in names if said[name] != true[name]
+def differences(said: dict[str, Any], true: dict[str, Any]) -> list[str]:
+    """Where the totals say something else than the generator, which knows what it wrote."""
+    wrong = [
+        f"{name} is no dataset of the generator" for name in said["datasets"] if name not in true["datasets"]
     ]
+    pairs = [("the archive", said["archive"], true["archive"])]
+    pairs += [(name, said["datasets"].get(name, {}), totals) for name, totals in true["datasets"].items()]
+    for name, ours, theirs in pairs:
+        wrong += [
+            f"{name}, {measure}: {ours.get(measure)}, but the truth is {theirs[measure]}"
+            for measure in MEASURES
+            if ours.get(measure) != theirs[measure]
+        ]
+    return wrong
 
 
 def main() -> int:
-    if not (RAW / "truth.json").exists():
-        tickline("fake", "access", RAW, "--bytes", "100MB")
-    tickline("access", "reduce", RAW, REDUCED, "--accounting", DEMO / "accounting.json", "--force")
-
-    table = Table(title="the ten objects with the most bytes sent", title_justify="left")
-    for heading, side in (("key", "left"), ("requests", "right"), ("bytes", "right")):
-        table.add_column(heading, justify="left" if side == "left" else "right", overflow="fold")
-    top = top_keys(REDUCED)
-    if not top:
-        print(f"{REDUCED} holds no rows", file=sys.stderr)
-        return 1
-    for key, count, size in top:
-        table.add_row(key, f"{count:,}", f"{size:,}")
-    console = Console()
-    console.print()
-    console.print(table)
-    wrong = differences()
-    print("\n".join(wrong) or "\nthe accounting equals the generator's own, demo/raw/truth.json")
+    if not (RAW / "catalog.tsv").exists():
+        tickline("fake", "access", RAW, "--bytes", "100MB", "--catalog")
+    regions = [word for path in sorted((RAW / "regions").iterdir()) for word in ("--regions", path)]
+    tickline(
+        "access", "run", RAW, "--store", STORE, "--out", OUT, "--catalog", RAW / "catalog.tsv", *regions,
+        "--settle", "0",
+    )  # fmt: skip
+    tickline(
+        "access", "query", "--store", STORE,
+        "SELECT dataset, total_bytes_sent, number_of_requests, number_of_requesters FROM totals "
+        "ORDER BY total_bytes_sent DESC LIMIT 10",
+    )  # fmt: skip
+    totals = json.loads((OUT / "totals.json").read_text(encoding="utf-8"))
+    true = json.loads((RAW / "truth.json").read_text(encoding="utf-8"))["total"]["reduce"]["summaries"]
+    wrong = differences(totals, true)
     print(
+        "\n".join(wrong[:10]) or "\nthe totals of all datasets equal the generator's own, demo/raw/truth.json"
+    )
+    print(
+        f"\nthe page          {OUT / 'report.html'}"
+        f"\nthe tables        {OUT / 'summaries'}"
+        f"\nthe store         {STORE}"
         f"\nraw logs          {RAW}"
-        f"\nreduced tables    {REDUCED}"
-        f"\nthe accounting    {DEMO / 'accounting.json'}"
     )
     return 1 if wrong else 0
 

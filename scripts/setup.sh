@@ -96,6 +96,25 @@ pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
 # The pip that a distribution ships may be too old for dependency groups.
 .venv/bin/python -m pip install --help 2>/dev/null | grep -q -- --group || pip install --upgrade pip
 
+# An S3 server that checks signatures; tests of S3 that need it are skipped without it. A failed build must not keep
+# anybody from the other tests.
+build_versitygw() {
+    local folder=${XDG_CACHE_HOME:-$HOME/.cache}/tickline/bin candidate version go=
+    if [ -x "$folder/versitygw" ] || command -v versitygw >/dev/null; then return; fi
+    for candidate in go /usr/local/go/bin/go; do
+        version=$({ GOTOOLCHAIN=local "$candidate" env GOVERSION 2>/dev/null || true; } | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+        if [ "${version:-0}" -ge 25 ]; then go=$candidate; break; fi
+    done
+    if [ -z "$go" ]; then
+        say "no Go 1.25 or later: versitygw is not built, and the tests that need it are skipped"
+        return
+    fi
+    say "building versitygw into $folder (about four minutes, once)"
+    mkdir -p "$folder"
+    GOBIN=$folder "$go" install github.com/versity/versitygw/cmd/versitygw@v1.8.0 ||
+        say "versitygw could not be built: the tests that need it are skipped"
+}
+
 stamp_is() { [ -f ".venv/.tickline-$1" ] && [ "$(cat ".venv/.tickline-$1")" = "$2" ]; }
 
 if [ "$purpose" = test ]; then
@@ -105,6 +124,7 @@ if [ "$purpose" = test ]; then
         pip install --group test
         echo "$wanted" >.venv/.tickline-test-packages
     fi
+    build_versitygw
 else
     # ccache and parallel jobs are found by CMake and Ninja through these.
     if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi

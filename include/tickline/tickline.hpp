@@ -9,6 +9,7 @@
 #include "tickline/error.hpp"
 #include "tickline/ip/address.hpp"
 #include "tickline/ip/network_set.hpp"
+#include "tickline/ip/range_table.hpp"
 #include "tickline/logs/accounting.hpp"
 #include "tickline/logs/lines.hpp"
 #include "tickline/logs/predicate.hpp"

@@ -11,9 +11,9 @@ from types import ModuleType
 from tickline import _core
 
 __version__: str = _core.__version__
-__all__ = ["__version__", "access", "fake", "include_dir"]
+__all__ = ["__version__", "access", "fake", "include_dir", "ip"]
 
-_SUBJECTS = frozenset({"access", "fake"})
+_SUBJECTS = frozenset({"access", "fake", "ip"})
 
 
 def include_dir() -> Path:

@@ -1,7 +1,8 @@
 """S3 server access logs as Arrow columns.
 
 ``read`` gives one table, ``scan`` a stream of tables for more than memory. Nothing is filtered unless asked
-for, lines that cannot be parsed are counted and listed, and every line is accounted for.
+for, lines that cannot be parsed are counted and listed, and every line is accounted for. ``Store`` keeps many
+logs, each line once, and sums them up.
 """
 
 import io
@@ -9,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from typing_extensions import Buffer
 
@@ -20,10 +21,23 @@ from tickline.filters import AccessRules, check_columns
 from tickline.sources import Source, decompress, kind_of, open_source, stdin_source
 from tickline.table import Table, rejects_table
 
-__all__ = ["COLUMNS", "Scan", "read", "scan"]
+__all__ = ["COLUMNS", "Scan", "Store", "read", "scan"]
 
 COLUMNS: tuple[str, ...] = _core.COLUMNS
 """Names of the 27 columns, in the order of the log line; docs/access-logs.md has their types and units."""
+
+if TYPE_CHECKING:
+    from tickline.store.store import Store
+
+
+def __getattr__(name: str) -> Any:
+    # The store brings SQLite and more with it: it is loaded when it is used.
+    if name == "Store":
+        from tickline.store.store import Store
+
+        return Store
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Input = str | os.PathLike[str] | Buffer | BinaryIO
 _READ_ROWS = 1_048_576

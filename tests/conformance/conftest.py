@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,14 +128,7 @@ def index(data: Path) -> list[RealLine]:
 @pytest.fixture(scope="session")
 def reference() -> ModuleType:
     """Return the slow, obvious parser."""
-    name = "s3_access_reference"
-    spec = importlib.util.spec_from_file_location(name, PROJECT / "tests" / "reference" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tickline.reference.s3_access")
 
 
 @pytest.fixture(scope="session")

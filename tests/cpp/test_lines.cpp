@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -249,3 +250,32 @@ TEST_CASE("line_assembler: sizes that no memory has room for are refused, not wr
     }
 }
 #endif
+
+TEST_CASE("count_newlines: as std::count has it, whatever the size, the place and the share of newlines") {
+    std::uint64_t state = 1;
+    const auto random = [&state] {
+        return state = state * 6364136223846793005u + 1442695040888963407u, state >> 33;
+    };
+    std::string text(70'000, 'x');
+    for (const std::uint64_t one_in : {1u, 2u, 50u, 5000u}) {
+        for (char& c : text) {
+            const std::uint64_t drawn = random();
+            // Neighbours of a newline, and bytes with the top bit set, are none.
+            c = drawn % one_in == 0 ? '\n' : static_cast<char>("\t\x0b\r\x8a\xff"[drawn / one_in % 6]);
+        }
+        for (std::size_t i = 0; i < 400; ++i) {
+            const std::size_t begin = random() % 200;
+            const std::size_t size = i < 200 ? i : random() % (text.size() - begin);
+            const std::string_view some(text.data() + begin, size);
+            REQUIRE(tickline::count_newlines(some) ==
+                    static_cast<std::uint64_t>(std::count(some.begin(), some.end(), '\n')));
+        }
+        // 255 rounds of 64 bytes are added up in bytes, one more must not overflow them.
+        for (const std::size_t size :
+             {std::size_t{255 * 64}, std::size_t{255 * 64 + 1}, std::size_t{256 * 64}}) {
+            const std::string newlines(size, '\n');
+            CHECK(tickline::count_newlines(newlines) == size);
+        }
+    }
+    CHECK(tickline::count_newlines({}) == 0);
+}

@@ -157,8 +157,14 @@ std::string compare(std::string_view text, const filters& both, tickline::cpu_le
         const auto wanted = tickline::reference::reference_parse(line, both.slow);
         if (wanted.outcome == "accepted") {
             if (row == got.size()) return "a row is missing: " + std::string(line);
-            const std::string difference = tickline::reference::first_difference(wanted, "ok", got[row++]);
+            const tickline::s3_access_record& is = got[row++];
+            const std::string difference = tickline::reference::first_difference(wanted, "ok", is);
             if (!difference.empty()) return difference + "\nline: " + std::string(line);
+            if (is.line_number != number || is.line_text != line ||
+                is.line_text.data() != exact.data() + at) {
+                return "row of line " + std::to_string(is.line_number) + ", expected " +
+                       std::to_string(number) + ": " + std::string(line);
+            }
             ++expected.accepted;
             expected.ambiguous_agent += wanted.ambiguous_agent ? 1 : 0;
         } else if (wanted.outcome == "rejected") {

@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
+from tickline.fake import SHAPES, access_lines, generate_access
+from tickline.reference import s3_access as reference
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "reference"))
-
-import s3_access_reference as reference  # noqa: E402
-
-from tickline.fake import SHAPES, access_lines, generate_access  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "data" / "golden" / "fake_access.json"
 REDUCE = reference.ReferenceFilter(operations={b"REST.GET.OBJECT"}, statuses=set(range(200, 300)))

@@ -2,7 +2,8 @@
 
 What a block is, is told by the word behind its fence:
 
-- ``console``: lines with ``$`` are commands, the lines below are what they print (``...``: any lines).
+- ``console``: lines with ``$`` are commands (``\\`` at the end: they go on in the next line), the lines below
+  are what they print (``...``: any lines).
 - ``python``: run in one namespace per page; a ``text`` block right behind it is what it prints.
 - ``cpp``, ``cmake``: files; the first line names them. With a ``cmake`` block the project is built.
 - ``sh``: commands that set a machine up. They are not run here, but each must be known to `SET_UP`.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -32,10 +34,12 @@ LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 # What need not run here, because other checks do: the Makefile's targets, and setting a machine up.
 MAKE = re.compile(r"make ([a-z]+)")
-SET_UP = re.compile(r"pip install '\.\[access\]'|cmake .*-DTICKLINE_BUILD_TESTS=OFF|cmake --install .*")
+SET_UP = re.compile(
+    r"pip install '\.\[access(,report)?\]'|cmake .*-DTICKLINE_BUILD_TESTS=OFF|cmake --install .*"
+)
 
 # Speeds differ from run to run, and file sizes in a listing with the compiler.
-SPEED = re.compile(r"\d+\.\d [kMG]B/s")
+SPEED = re.compile(r"\d+(\.\d)? [kMGT]?B/s")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
@@ -53,8 +57,8 @@ class Block:
         """Return the commands of a console block, each with what it prints."""
         pieces = re.split(r"^\$ ", self.text, flags=re.MULTILINE)
         assert pieces[0] == "", f"line {self.line}: a console block begins with a command"
-        found = [piece.partition("\n") for piece in pieces[1:]]
-        return [(command, printed) for command, _, printed in found]
+        found = [re.split(r"(?<!\\)\n", piece, maxsplit=1) for piece in pieces[1:]]
+        return [(command, printed) for command, printed in found]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -183,12 +187,123 @@ def test_links_lead_to_files_of_the_project(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+# What all commands have, and the page says once.
+COMMON = {"--help", "--debug", "--quiet", "--json", "--store"}
+STORE_PAGE = ROOT / "docs" / "access-store.md"
+
+
+def access_commands() -> dict[str, set[str]]:
+    """Return the options of every command of ``tickline access``, by its name (``regions update``)."""
+    from typer.main import get_command
+
+    from tickline.cli.access import app
+
+    found: dict[str, set[str]] = {}
+    waiting: list[tuple[str, Any]] = [("", get_command(app))]
+    while waiting:
+        name, command = waiting.pop()
+        if hasattr(command, "commands"):
+            waiting += [(f"{name} {below}".strip(), one) for below, one in command.commands.items()]
+        else:
+            options = {text for one in command.params for text in one.opts if text.startswith("--")}
+            found[name] = options
+    assert len(found) > 10, found
+    return found
+
+
+def unnamed(options: set[str], text: str) -> list[str]:
+    """Return the options that a text does not name as code."""
+    return [one for one in sorted(options) if not re.search(rf"`{one}(?![\w-])", text)]
+
+
+def section_of(text: str, command: str) -> str:
+    """Return what stands below the heading that begins with a command, up to the next heading."""
+    match = re.search(rf"^### `{re.escape(command)}\b[^\n]*\n(.*?)(?=^##)", text, re.DOTALL | re.MULTILINE)
+    assert match is not None, f"no heading for {command}"
+    return match[1]
+
+
 def test_every_option_of_reduce_stands_in_the_readme() -> None:
-    shown = run_command("tickline access reduce --help", ROOT)
-    options = set(re.findall(r"^│ +\*? *(--[a-z-]+)", shown, re.MULTILINE)) - {"--help", "--debug"}
-    assert len(options) > 15
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert not [option for option in sorted(options) if f"`{option}" not in text]
+    options = access_commands()["reduce"] - {"--help", "--debug"}
+    assert len(options) > 15
+    assert not unnamed(options, text)
+
+
+def test_every_command_around_a_store_and_its_options_stand_in_the_page_on_stores() -> None:
+    text = STORE_PAGE.read_text(encoding="utf-8")
+    commands = access_commands()
+    del commands["reduce"], commands["rejects export"]
+    assert {"ingest", "regions update", "run", "forget-addresses"} <= commands.keys()
+    assert not unnamed(COMMON - {"--help"}, text)
+    missing = {
+        command: unnamed(options - COMMON, section_of(text, command)) for command, options in commands.items()
+    }
+    assert not {command: options for command, options in missing.items() if options}
+
+
+def test_every_view_and_its_columns_stand_in_the_page_on_stores(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    from tickline.store.folder import StoreFolder
+    from tickline.store.query import connect
+    from tickline.store.settings import WantedSettings
+    from tickline.store.store import SUMMARY_VIEWS, Store
+
+    text = STORE_PAGE.read_text(encoding="utf-8")
+    views = text[text.index("\n## SQL\n") : text.index("\n## Python\n")]
+    with StoreFolder.open_or_create(tmp_path / "store", WantedSettings(dedupe_lines=True)) as folder:
+        connection = connect(folder)
+        sql = "SELECT table_name, column_name FROM information_schema.columns"
+        columns = connection.execute(sql).fetchall()
+        connection.close()
+    with Store(tmp_path / "store") as store:
+        columns += [(view, name) for view in SUMMARY_VIEWS for name in store.table(view).column_names]
+    named = {view for view, _ in columns}
+    assert {"accesses", "daily", "sources", "rejects", "regions", "totals"} <= named
+    exported = text[text.index("\n## The export\n") : text.index("\n## Privacy\n")]
+    missing = [view for view in named if f"`{view}`" not in views]
+    # `totals` has the columns of totals.json, which the page lists there.
+    missing += [f"{view}.{name}" for view, name in columns if f"`{name}`" not in views + exported]
+    assert not missing
+
+
+def test_every_name_of_the_json_files_stands_in_the_page_on_stores(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from python.access_support import line
+    from tickline.store.store import Store
+
+    (tmp_path / "a.log").write_text(line(1) + "\n", encoding="utf-8")
+    with Store(tmp_path / "store") as store:
+        store.ingest(tmp_path / "a.log", settle_s=0)
+        store.export(tmp_path / "out")
+    names: set[str] = set()
+    for file in ("totals.json", "provenance.json"):
+        found = json.loads((tmp_path / "out" / file).read_text(encoding="utf-8"))
+        names |= found.keys() | found.get("archive", {}).keys() | found.get("undetermined", {}).keys()
+    assert len(names) > 15
+    text = STORE_PAGE.read_text(encoding="utf-8")
+    assert not [name for name in sorted(names) if f"`{name}`" not in text]
+
+
+def test_every_word_of_a_store_stands_in_the_page_on_stores() -> None:
+    from tickline.pipelines.access.agents import CLASSES
+    from tickline.pipelines.access.region_labels import BOGON, RESERVED
+    from tickline.pipelines.access.report.words import FILTERED
+    from tickline.pipelines.access.summaries import POLICIES
+    from tickline.pipelines.access.summary_assets import TYPES
+
+    text = STORE_PAGE.read_text(encoding="utf-8")
+    folder = ROOT / "python" / "tickline" / "pipelines" / "access"
+    sources = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("verify*.py"))]
+    findings = {kind for source in sources for kind in re.findall(r"\badd\(\s*\"(\w+)\"", source)}
+    assert {"missing", "orphan", "hash", "sums"} <= findings
+    # A store has no option for a time, and strict is a matter of reduce.
+    reasons = FILTERED.keys() - {"time", "strict"}
+    assert {"unfinished", "repeated"} <= reasons
+    words = {*findings, *reasons, *POLICIES, *CLASSES, *RESERVED, BOGON}
+    missing = [word for word in sorted(words) if f"`{word}`" not in text]
+    missing += [kind for kind in TYPES if kind not in text]
+    assert not missing
 
 
 def test_every_reason_and_every_column_stands_in_the_page_on_access_logs() -> None:

@@ -17,39 +17,22 @@ What is claimed of injections, for the package and for the reference alike:
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tickline.reference import s3_access as reference
 from tickline.sources import kind_of
 
 Judge = Callable[[bytes], dict[str, Any]]
 
-
-def _load_reference() -> ModuleType:
-    name = "s3_access_reference"
-    path = Path(__file__).resolve().parents[1] / "reference" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = _load_reference()
 BUCKET = b"tickline-demo"
 CLOCK = re.compile(rb" tickline-demo \[[0-9]{2}/[A-Za-z]{3}/[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-9]{2}")
 # A quote in it ends the search for the operation; what stands there then is no record.

@@ -1,7 +1,7 @@
 // Slow, obvious reference for one S3 server access log line: cut the line into a vector of tokens first, then
 // apply one rule after the other to copies of strings. It shares no code and no method with
 // tickline/logs/s3_access.hpp, and is the oracle of its unit tests and of its fuzzer. The same rules, as
-// regular expressions, stand in s3_access_reference.py.
+// regular expressions, stand in python/tickline/reference/s3_access.py.
 //
 // Fields and their order: https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
 // Quotes inside quoted fields are not escaped there, which is what most of the rules are about.

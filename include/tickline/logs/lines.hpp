@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <concepts>
 #include <cstddef>
@@ -224,6 +225,27 @@ class line_assembler {
     std::uint64_t long_bytes_ = 0;  // bytes so far of a line that is too long
     bool long_return_ = false;      // and whether the last of them is a '\r'
 };
+
+// How many newlines there are. Bytes are added up in bytes, 255 rounds at most, which compilers make vectors
+// of; std::count widens every step to 64 bits.
+inline std::uint64_t count_newlines(std::string_view text) noexcept {
+    constexpr std::size_t width = 64;
+    std::uint64_t total = 0;
+    while (text.size() >= width) {
+        unsigned char sums[width] = {};
+        const std::size_t rounds = std::min<std::size_t>(text.size() / width, 255);
+        for (std::size_t round = 0; round < rounds; ++round) {
+            const char* const block = text.data() + round * width;
+            for (std::size_t i = 0; i < width; ++i) {
+                sums[i] = static_cast<unsigned char>(sums[i] + (block[i] == '\n' ? 1 : 0));
+            }
+        }
+        for (const unsigned char sum : sums) total += sum;
+        text.remove_prefix(rounds * width);
+    }
+    for (const char c : text) total += c == '\n' ? 1 : 0;
+    return total;
+}
 
 // How far read_lines came. error_number is 0, or the errno of the read that failed.
 struct read_position {

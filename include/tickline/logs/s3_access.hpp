@@ -72,6 +72,10 @@ struct s3_access_record {
         source_region;
     std::int32_t zone_offset_ms = 0;  // of the time as logged, ahead of UTC; S3 itself always writes +0000
     bool ambiguous_agent = false;     // where the referrer ends could not be told for sure
+    // From s3_access_scanner only: the line as it stands, without its end, and its number from 1 among all
+    // that the scanner has seen.
+    std::string_view line_text;
+    std::uint64_t line_number = 0;
 };
 
 namespace detail {

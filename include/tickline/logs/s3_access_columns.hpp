@@ -13,6 +13,7 @@
 
 #include "tickline/arrow/columns.hpp"
 #include "tickline/arrow/stream.hpp"
+#include "tickline/dedup/hash.hpp"
 #include "tickline/logs/s3_access.hpp"
 #include "tickline/logs/s3_access_fields.hpp"
 
@@ -38,11 +39,19 @@ inline column_type s3_column_type(s3_field field) {
     return {std::move(name), "L", {}};
 }
 
+// What a record is in its source: both need records of an s3_access_scanner.
+struct s3_extra_columns {
+    bool line = false;       // "line": its number, from 1
+    bool line_hash = false;  // "line_hash_low", "line_hash_high": fixed_hash128 of the line without its end
+};
+
 // Records to columns, batch by batch. Copies what it keeps: views in records need to live for the call only.
 // Belongs to one thread at a time. Where memory runs out: see arrow/buffer.hpp; it must not be used then.
 class s3_column_builder {
   public:
-    explicit s3_column_builder(std::span<const s3_field> fields) {
+    // `extra` adds columns that no field of the line holds, behind the others.
+    explicit s3_column_builder(std::span<const s3_field> fields, s3_extra_columns extra = {})
+        : extra_(extra), line_number_("line"), hash_low_("line_hash_low"), hash_high_("line_hash_high") {
         for (const s3_field field : fields) columns_.push_back(make(field));
     }
 
@@ -74,6 +83,7 @@ class s3_column_builder {
             for (auto& [field, column] : columns_) {
                 if (!append(field, column, some)) return false;
             }
+            append_extra(some);
         }
         rows_ += static_cast<std::int64_t>(records.size());
         return true;
@@ -84,6 +94,11 @@ class s3_column_builder {
         std::vector<finished_column> finished;
         for (auto& [field, column] : columns_) {
             finished.push_back(std::visit([](auto& c) { return c.finish(); }, column));
+        }
+        if (extra_.line) finished.push_back(line_number_.finish());
+        if (extra_.line_hash) {
+            finished.push_back(hash_low_.finish());
+            finished.push_back(hash_high_.finish());
         }
         rows_ = 0;
         return record_batch::make(std::move(finished));
@@ -164,7 +179,22 @@ class s3_column_builder {
         return true;
     }
 
+    void append_extra(std::span<const s3_access_record> records) {
+        if (extra_.line) {
+            for (const s3_access_record& record : records) line_number_.append(record.line_number);
+        }
+        if (extra_.line_hash) {
+            for (const s3_access_record& record : records) {
+                const hash128 hash = fixed_hash128(record.line_text);
+                hash_low_.append(hash.low);
+                hash_high_.append(hash.high);
+            }
+        }
+    }
+
+    s3_extra_columns extra_;
     std::vector<std::pair<s3_field, any_column>> columns_;
+    fixed_column<std::uint64_t> line_number_, hash_low_, hash_high_;
     std::int64_t rows_ = 0;
 };
 

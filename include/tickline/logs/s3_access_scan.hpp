@@ -84,7 +84,7 @@ struct s3_scan_state {
 
     // A record that passed the filter: counts it, unless dandi_s3_log_parser is to be followed and would drop
     // it.
-    bool accept(const char* line, const char* newline, const s3_access_record& record) noexcept {
+    bool accept(const char* line, const char* newline, s3_access_record& record) noexcept {
         ++counts.lines;
         if (filter->strict && !dandi_s3_log_parser_keeps(without_carriage_return(line, newline), record)) {
             counts.filter(filter_reason::strict);
@@ -92,6 +92,8 @@ struct s3_scan_state {
         }
         ++counts.accepted;
         if (record.ambiguous_agent) ++counts.ambiguous_agent;
+        record.line_text = without_carriage_return(line, newline);
+        record.line_number = counts.lines;
         return true;
     }
 

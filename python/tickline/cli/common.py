@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,8 +33,29 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came: stop as cleanly as for Ctrl-C."""
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
+class _Stops:
+    """Whether Ctrl-C or SIGTERM came: a library may turn what they raise into an error of its own."""
+
+    def __init__(self) -> None:
+        self._came: type[KeyboardInterrupt] | None = None
+        self._before: dict[int, Any] = {signal.SIGTERM: signal.signal(signal.SIGTERM, self._stop)}
+        # In a shell's background Ctrl-C is ignored, and stays so.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self._came = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise self._came
+
+    def code(self, error: BaseException) -> int | None:
+        """Return the exit code if this error comes of a stop."""
+        if self._came is None and not isinstance(error, KeyboardInterrupt):
+            return None
+        return 143 if Terminated in (self._came, type(error)) else 130
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -82,62 +103,70 @@ def _give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _tell(error: BaseException, stopped: int | None, debug: bool) -> int:
+    """Say what went wrong, and return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        # The reader went away, which is its right. What is still in the buffer has no place to go.
+        _give_up_stdout()
+        return 1
+    if stopped is not None:
+        say_error("stopped. Finished files are whole; run it again to go on.")
+        return stopped
+    if isinstance(error, typer.Abort):
+        say_error("no answer came: nothing was done.")
+        return 1
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, TicklineError | OSError):
+        known = error if isinstance(error, TicklineError) else explain_os_error(error, "standard output")
+        say_error(str(known))
+        return 2 if isinstance(error, UsageError) else 1
+    say_error(f"{type(error).__name__}: {error}. This should not happen: please report it with --debug.")
+    return 1
+
+
 @contextlib.contextmanager
 def answering(debug: bool) -> Iterator[None]:
     """Turn what goes wrong into a sentence and an exit code: 1 failed, 2 wrong usage, 130 Ctrl-C."""
     _mend_streams()
-    before = signal.signal(signal.SIGTERM, _terminate)
+    stops = _Stops()
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader went away, which is its right. What is still in the buffer has no place to go.
-        _give_up_stdout()
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt as stop:
-        say_error("stopped. Finished files are whole; run it again to go on.")
-        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
-    except (TicklineError, OSError) as error:
-        if debug:
-            traceback.print_exc()
-        say_error(
-            str(error if isinstance(error, TicklineError) else explain_os_error(error, "standard output"))
-        )
-        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
     except typer.Exit:
         raise
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        say_error(f"{type(error).__name__}: {error}. This should not happen: please report it with --debug.")
-        raise typer.Exit(1) from None
+    except (Exception, KeyboardInterrupt) as error:
+        raise typer.Exit(_tell(error, stops.code(error), debug)) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        stops.restore()
         try:
             sys.stdout.flush()
         except OSError:
             _give_up_stdout()
 
 
-def _open_screen() -> "RichProgress":
+def _open_screen(unit: str) -> "RichProgress":
     from rich import progress
 
+    counted: tuple[progress.ProgressColumn, ...] = (progress.DownloadColumn(), progress.TransferSpeedColumn())
+    if unit != "bytes":
+        counted = (progress.MofNCompleteColumn(), progress.TextColumn(unit))
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
+        *counted,
         progress.TimeRemainingColumn(),
     )
     return progress.Progress(*columns, console=console(stderr=True))
 
 
 class Bar(Progress):
-    """A progress bar on standard error: bytes, MB/s, time left; only on a terminal and after two seconds."""
+    """A progress bar on standard error: how much, how fast, time left; on a terminal, after two seconds."""
 
-    def __init__(self, quiet: bool, label: str) -> None:
+    def __init__(self, quiet: bool, label: str, unit: str = "bytes") -> None:
         self._shown = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
         self._label = label
+        self._unit = unit
         self._total = 0
         self._done = 0
         self._began = time.monotonic()
@@ -157,13 +186,14 @@ class Bar(Progress):
             if self._shown and time.monotonic() - self._began >= _SHOW_AFTER_S:
                 self._draw()
 
-    def reach(self, done: int, _total: int) -> None:
-        """So many are done by now."""
+    def reach(self, done: int, total: int) -> None:
+        """So many of `total` are done by now."""
+        self._total = total
         self.advance(done - self._done)
 
     def _draw(self) -> None:
         if self._screen is None:
-            self._screen = self._stack.enter_context(_open_screen())
+            self._screen = self._stack.enter_context(_open_screen(self._unit))
             self._screen.add_task(self._label, total=self._total or None)
         self._screen.update(self._screen.task_ids[0], completed=self._done)
 
@@ -172,10 +202,14 @@ class Bar(Progress):
         """Time since `start`."""
         return time.monotonic() - self._began
 
+    def close(self) -> None:
+        """Leave the bar as it stands; more than once is harmless."""
+        self._stack.close()
+
     def __enter__(self) -> "Bar":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self.close()

@@ -14,11 +14,15 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from . import catalog as catalogs
+from . import regions
+from .archive import Keys
 from .draws import Dice, mix, stream_key
 from .faulty import FAULTY
 from .files import TRUTH, WholeFile, clear, write_json
 from .line import Line, Row, Shape, whole
 from .rows import BATCH_ROWS, MOST_KEYS, Batch, Mix, Rows, chance
+from .summaries import Summaries
 from .truth import Tally, Truth
 from .unusual import LONG, UNUSUAL
 
@@ -28,6 +32,7 @@ FIRST_DAY = dt.date(2024, 2, 28)  # so that three days cross a leap day and the 
 LINE_BYTES = 568  # the mean of clean lines
 # 40,000 keys to 572 MB, as in the archive whose logs served as the model.
 _BYTES_PER_KEY = 14_300
+FEWEST_KEYS = 100
 # One line of a million bytes to every 50 MB, the first one in the middle of them.
 _BYTES_PER_LONG = 50_000_000
 _ROOM_FOR_LONG = 2_000_000
@@ -201,6 +206,9 @@ def generate_access(
     layout: Literal["daily", "s3"] = "daily",
     get_share: float = 0.7,
     new_keys: bool = False,
+    start: dt.date = FIRST_DAY,
+    keys: int | None = None,
+    catalog: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a folder of S3 access logs and the true answers in `truth.json`.
@@ -215,7 +223,7 @@ def generate_access(
     seed : int
         Equal seeds and options give equal bytes.
     days : int
-        How many days the logs cover, from 2024-02-28.
+        How many days the logs cover.
     dirty : float
         Share of lines in unusual and faulty shapes, 0 to 1.
     layout : {"daily", "s3"}
@@ -224,6 +232,14 @@ def generate_access(
         Share of REST.GET.OBJECT among the requests.
     new_keys : bool
         Every second row has a key of its own: the worst case for dictionaries.
+    start : datetime.date
+        The first day.
+    keys : int, optional
+        How many keys there are to ask for, 100 to 300,000; by default one to 14,300 bytes.
+    catalog : bool
+        Also write ``catalog.tsv`` and ``catalog.json.gz`` (the same owners in two forms, see
+        `tickline.fake.catalog`), local snapshots of lists of networks below ``regions/``, and the true
+        summaries. The logs are the same ones as without.
     progress : callable, optional
         Called with bytes done and bytes in all, after each batch.
 
@@ -232,7 +248,10 @@ def generate_access(
     dict
         What stands in ``truth.json``: ``options``, and for each of ``sources`` and in ``total`` the exact
         ``lines`` and ``bytes``, and what a reader must find, accepted, filtered and rejected by reason:
-        ``read`` without any filter, ``reduce`` with successful REST.GET.OBJECT only.
+        ``read`` without any filter, ``reduce`` with successful REST.GET.OBJECT only. With a catalog
+        ``total.reduce.summaries`` has the tables of the datasets and of the archive as lists of rows (see
+        `tickline.fake.summaries`); those by asset stand there, if they have over 20,000 rows in all, as the
+        number of rows of each dataset and the SHA-256 of their TSV lines, in order and without header.
 
     Raises
     ------
@@ -245,10 +264,12 @@ def generate_access(
         raise ValueError("bytes and days must be at least 1, and shares must lie between 0 and 1")
     if layout not in ("daily", "s3"):
         raise ValueError(f"layout must be 'daily' or 's3', not {layout!r}")
-    if days > (dt.date.max - FIRST_DAY).days:
-        raise ValueError(f"{days} days go beyond the year 9999")
-    sources = _plan(total_bytes, seed, days, layout)
-    recipe = Mix(seed, _key_count(total_bytes), get_share, new_keys)
+    if not dt.date(1970, 1, 1) < start <= dt.date.max - dt.timedelta(days=min(days, 3_000_000)):
+        raise ValueError(f"{days} days from {start} on do not lie between 1970-01-02 and the year 9999")
+    if keys is not None and not FEWEST_KEYS <= keys <= MOST_KEYS:
+        raise ValueError(f"keys must lie between {FEWEST_KEYS} and {MOST_KEYS}")
+    sources = _plan(total_bytes, seed, days, layout, start)
+    recipe = Mix(seed, keys or _key_count(total_bytes), get_share, new_keys)
     answer: dict[str, Any] = {
         "kind": KIND,
         "schema": SCHEMA,
@@ -261,7 +282,11 @@ def generate_access(
             "layout": layout,
             "get_share": get_share,
             "new_keys": new_keys,
+            **({"start": start.isoformat()} if start != FIRST_DAY else {}),
+            **({"keys": keys} if keys is not None else {}),
+            **({"catalog": True} if catalog else {}),
         },
+        **({"files": [*catalogs.FILES, *regions.FILES]} if catalog else {}),
         "sources": [{"path": source.path} for source in sources],
     }
     clear(out, KIND)
@@ -269,7 +294,8 @@ def generate_access(
     write_json(out / TRUTH, answer)
 
     writer = _Writer(recipe, dirty)
-    truth = Truth(writer.rows.keys, recipe.keys)
+    summaries = _archive(out, recipe, writer.rows.keys) if catalog else None
+    truth = Truth(writer.rows.keys, recipe.keys, summaries)
     total = Tally()
     found: list[dict[str, Any]] = []
     for source in sources:
@@ -286,22 +312,32 @@ def generate_access(
     answer["sources"] = found
     answer["total"] = total.as_dict()
     answer["total"]["reduce"]["by_key"] = truth.by_key()
+    if summaries is not None:
+        answer["total"]["reduce"]["summaries"] = summaries.as_dict()
     write_json(out / TRUTH, answer)
     return answer
 
 
 def _key_count(total_bytes: int) -> int:
-    return min(MOST_KEYS, max(100, total_bytes // _BYTES_PER_KEY))
+    return min(MOST_KEYS, max(FEWEST_KEYS, total_bytes // _BYTES_PER_KEY))
 
 
-def _plan(total_bytes: int, seed: int, days: int, layout: str) -> list[_Source]:
+def _archive(out: Path, recipe: Mix, keys: Keys) -> Summaries:
+    """Write catalog and lists of networks, and return what will count by them."""
+    catalog = catalogs.Catalog(recipe.seed, recipe.keys)
+    catalog.write(out)
+    regions.write_regions(out)
+    return Summaries(catalog, keys)
+
+
+def _plan(total_bytes: int, seed: int, days: int, layout: str, start: dt.date) -> list[_Source]:
     """Divide the bytes over the files."""
     pieces = 1 if layout == "daily" else 24
     files = days * pieces
     seconds = _DAY_SECONDS // pieces
     sources = []
     for number in range(files):
-        day = FIRST_DAY + dt.timedelta(days=number // pieces)
+        day = start + dt.timedelta(days=number // pieces)
         begin = number % pieces * seconds
         if layout == "daily":
             path = f"{day:%Y/%m/%d}.log"

@@ -186,22 +186,30 @@ class Keys:
         """Tell which keys are pieces of a Zarr store and not whole files: about three of ten."""
         return scale(draw(self._kind, ids), 10) < 3
 
-    def text(self, ids: U64) -> U8:
-        """Write `blobs/abc/def/<uuid>` or `zarr/<uuid>/0/0/a/b/c`, padded to `KEY_WIDTH` bytes."""
-        zarr = self.in_zarr(ids)
+    def content(self, ids: U64) -> U64:
+        """Return the number of what a key belongs to: a file of its own, or the store of a piece."""
         # 256 neighbouring numbers share a Zarr store; the low bits are the place of the piece in it.
-        owner = np.where(zarr, (ids >> np.uint64(8)) | np.uint64(1 << 62), ids)
-        digits = spell(HEX, (draw(self._first, owner), draw(self._second, owner)))
-        uuid = np.full((len(ids), 36), ord("-"), dtype=np.uint8)
+        return np.where(self.in_zarr(ids), (ids >> np.uint64(8)) | np.uint64(1 << 62), ids)
+
+    def uuid(self, contents: U64) -> U8:
+        """Write the 36 characters that name a content."""
+        digits = spell(HEX, (draw(self._first, contents), draw(self._second, contents)))
+        uuid = np.full((len(contents), 36), ord("-"), dtype=np.uint8)
         at = 0
         for start, length in ((0, 8), (9, 4), (14, 4), (19, 4), (24, 12)):
             uuid[:, start : start + length] = digits[:, at : at + length]
             at += length
         uuid[:, 14] = ord("4")
+        return uuid
+
+    def text(self, ids: U64) -> U8:
+        """Write `blobs/abc/def/<uuid>` or `zarr/<uuid>/0/0/a/b/c`, padded to `KEY_WIDTH` bytes."""
+        zarr = self.in_zarr(ids)
+        uuid = self.uuid(self.content(ids))
         out = np.full((len(ids), KEY_WIDTH), PAD, dtype=np.uint8)
         out[:, 0:14] = np.frombuffer(b"blobs/___/___/", dtype=np.uint8)
-        out[:, 6:9] = digits[:, 0:3]
-        out[:, 10:13] = digits[:, 3:6]
+        out[:, 6:9] = uuid[:, 0:3]
+        out[:, 10:13] = uuid[:, 3:6]
         out[:, 14:50] = uuid
         rows = np.flatnonzero(zarr)
         if len(rows):
@@ -216,8 +224,7 @@ class Keys:
     def order(self, ids: U64) -> I64:
         """Return which part of the order each key lies in; the parts themselves are in order."""
         zarr = self.in_zarr(ids)
-        owner = np.where(zarr, (ids >> np.uint64(8)) | np.uint64(1 << 62), ids)
-        first = ((draw(self._first, owner) >> np.uint64(8)) & np.uint64(255)).astype(np.int64)
+        first = ((draw(self._first, self.content(ids)) >> np.uint64(8)) & np.uint64(255)).astype(np.int64)
         return np.where(zarr, first + 257, first)
 
     @staticmethod

@@ -21,7 +21,8 @@ def clear(out: Path, kind: str) -> None:
     advice = "choose an empty folder or remove it yourself"
     try:
         earlier = json.loads((out / TRUTH).read_bytes())
-        own = {out / source["path"] for source in earlier["sources"]} if earlier["kind"] == kind else set()
+        names = [*(source["path"] for source in earlier["sources"]), *earlier.get("files", ())]
+        own = {out / name for name in names} if earlier["kind"] == kind else set()
     except (OSError, ValueError, KeyError, TypeError):
         own = set()
     if not own:

@@ -143,6 +143,7 @@ class Batch:
     is_get: Flags
     status: I64
     key: I64
+    ip: I64
     bytes_sent: I64
     object_size: I64
 
@@ -278,7 +279,7 @@ class Rows:
         matrix[:, columns["host_id"]] = host_id[:, :76]
         matrix[:, columns["tail"]] = _TAILS[tail]
         key = np.where(keyed, key, -1)
-        return Batch(matrix, columns, seconds, is_get, STATUS_CODES[status], key, sent, object_size)
+        return Batch(matrix, columns, seconds, is_get, STATUS_CODES[status], key, ip, sent, object_size)
 
     def disorder(self, first_row: int, count: int) -> I64:
         """Return by how many seconds each row lags: mostly 0 to 3, for one row of 64 up to a minute."""

@@ -15,6 +15,7 @@ from .archive import Keys
 from .draws import I64, PAD
 from .line import Line
 from .rows import Batch
+from .summaries import Summaries
 
 DAY_MS = 86_400_000
 TOP_KEYS = 1000
@@ -79,8 +80,9 @@ class Tally:
 class Truth:
     """Takes batches and single lines, and keeps the answers by file, by day and by key."""
 
-    def __init__(self, keys: Keys, stored_keys: int) -> None:
+    def __init__(self, keys: Keys, stored_keys: int, summaries: Summaries | None = None) -> None:
         self._keys = keys
+        self._summaries = summaries
         self._stored = stored_keys
         self._requests = np.zeros(stored_keys, dtype=np.int64)
         self._sent = np.zeros(stored_keys, dtype=np.int64)
@@ -107,6 +109,9 @@ class Truth:
         tally.accepted["reduce"] += len(key)
         tally.bytes_sent["reduce"] += total
         tally.add_day(day.isoformat(), len(key), total)
+        if self._summaries is not None:
+            downloaded = batch.status[wanted] == 200
+            self._summaries.add_rows(day, key, batch.ip[wanted], amount, downloaded)
         stored = key < self._stored
         if not stored.all():
             self._new.append((key[~stored], amount[~stored]))
@@ -140,6 +145,8 @@ class Truth:
             raise TypeError(f"a line of shape {line.shape} is kept but has no time or no key")
         day = dt.date(1970, 1, 1) + dt.timedelta(days=time_ms // DAY_MS)
         self.source.add_day(day.isoformat(), 1, amount)
+        if self._summaries is not None:
+            self._summaries.add_row(day, line.key_number, line.values, amount)
         if 0 <= line.key_number < self._stored:
             self._requests[line.key_number] += 1
             self._sent[line.key_number] += amount
@@ -153,6 +160,8 @@ class Truth:
     def finish_source(self) -> Tally:
         """Return the answers for the file just finished, and begin the next."""
         done, self.source = self.source, Tally()
+        if self._summaries is not None:
+            self._summaries.finish_source()
         for counter in (*done.filtered.values(), *done.noted.values()):
             for name in [name for name, count in counter.items() if not count]:
                 del counter[name]

@@ -26,7 +26,7 @@ from tickline.pipelines.access.plan import NEVER_DONE, Plan, Task, find_sources,
 from tickline.pipelines.access.state import FOLDER, State, lock
 from tickline.pipelines.access.work import PIECE_BYTES, Context, Job, Part
 
-__all__ = ["Progress", "Report", "reduce"]
+__all__ = ["Progress", "Report", "WorkHere", "reduce"]
 
 # What the interpreter, its modules and the writer take; a Parquet writer holds row groups of all columns.
 _BASE_BYTES = {"tsv": 90 * 10**6, "parquet": 150 * 10**6}
@@ -46,6 +46,9 @@ class Progress:
 
     def advance(self, size: int) -> None:
         """So many more of them were read."""
+
+    def reach(self, done: int, total: int) -> None:
+        """So many of `total` are done; for what is counted in something else than bytes."""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ class _Pending(NamedTuple):
     holds: bool
 
 
-class _Here(Executor):
+class WorkHere(Executor):
     """Does the work at once: one thread is this one, and no other writes beside it."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -137,7 +140,7 @@ class _Run:
             self.rejects = WholeFile(Path(self.options.rejects), self.context.folders)
             self.rejects.write(rejects.header(self.options.with_text))
         pool: Executor
-        pool = ThreadPoolExecutor(self.threads, "tickline-reduce") if self.threads > 1 else _Here()
+        pool = ThreadPoolExecutor(self.threads, "tickline-reduce") if self.threads > 1 else WorkHere()
         try:
             for task in self.plan.tasks:
                 if task.done:

@@ -250,7 +250,7 @@ def _time(line: bytes, at: int) -> tuple[int | None, int]:
 def _who_and_what(line: bytes, at: int, record: dict[str, bytes | int | None]) -> int:
     """Read requester, request id and operation; give where the operation ends."""
     walk = WALK.match(line, at)
-    assert walk is not None  # one of its alternatives always matches
+    assert walk is not None  # noqa: S101 (one of its alternatives always matches)
     passed = re.findall(rb"[^ ]+", walk["passed"])
     if walk["clock"] is not None:
         raise _rejected("spliced")
@@ -266,7 +266,7 @@ def _who_and_what(line: bytes, at: int, record: dict[str, bytes | int | None]) -
     if len(passed) >= 3 and _text(passed[2]) is None:
         record["requester"], record["request_id"] = _text(passed[0]), _text(passed[1])
         third = re.compile(rb"(?: ++[^ ]++){3}").match(line, at)
-        assert third is not None
+        assert third is not None  # noqa: S101 (there are three tokens)
         return third.end()
     raise _rejected("cut" if walk["quoted"] is None and len(passed) < 3 else "bad_operation")
 

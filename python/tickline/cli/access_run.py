@@ -1,0 +1,399 @@
+"""``tickline access ingest``, ``regions``, ``summarize``, ``export`` and ``run``: from logs to numbers."""
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tickline.cli.access_options import (
+    Catalog,
+    DedupeLines,
+    ExcludeDatasets,
+    ExcludeIp,
+    ExcludeIpRegex,
+    Json,
+    Keys,
+    Memory,
+    NoAddresses,
+    Now,
+    Operation,
+    OutOption,
+    Raw,
+    RestrictTo,
+    Settle,
+    SharedContent,
+    Status,
+    StoreOption,
+    Threads,
+    ingest_options,
+    summary_options,
+)
+from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes, say_error
+from tickline.errors import TicklineError, UsageError, printable
+
+if TYPE_CHECKING:
+    from tickline.pipelines.access.export import ExportReport
+    from tickline.pipelines.access.ingest_options import IngestReport
+
+__all__ = ["register"]
+
+regions_app = typer.Typer(
+    help="Where requests come from: files of networks.", no_args_is_help=True, rich_markup_mode="markdown"
+)
+
+_INGEST_EXAMPLES = """
+Examples:
+
+- `tickline access ingest raw-logs --store store`
+- `tickline access ingest s3://my-logs/access/2024/ --store store --keys dandi --threads 4`
+- `tickline access ingest raw --store store --no-addresses --exclude-ip @ours.txt`
+"""
+
+_REGIONS_EXAMPLES = """
+The shape of a file tells what it is: Amazon's ip-ranges.json, Google's cloud.json, GitHub's meta, a GeoLite2
+City or Country database (.mmdb), or a list with one network a line (and, behind a tab, its label). A list
+without labels stands for VPNs, or for what is written in front: `datacenter=FILE`.
+
+Example:
+
+- `tickline access regions update --store store --source ip-ranges.json --source GeoLite2-City.mmdb`
+"""
+
+_SUMMARIZE_EXAMPLES = """
+Example:
+
+- `tickline access summarize --store store --catalog catalog.json.gz`
+"""
+
+_EXPORT_EXAMPLES = """
+Examples:
+
+- `tickline access export --store store --out out --catalog catalog.json.gz`
+- `tickline access export --store store --out out --catalog catalog.tsv --restrict-to 000123`
+"""
+
+_RUN_EXAMPLES = """
+Examples:
+
+- `tickline access run raw-logs --store store --out out`
+- `tickline access run raw-logs --store store --out out --catalog catalog.json.gz --regions ip-ranges.json`
+- `tickline access run s3://my-logs/access/ --store store --out out --no-addresses`
+"""
+
+
+def _ingest_json(report: "IngestReport") -> dict[str, Any]:
+    return {
+        "sources": {state: count for state, count in sorted(report.states.items()) if count},
+        "rows": report.rows,
+        "bytes_read": report.bytes_read,
+        "accounting": report.counts,
+        "left_out": dict(report.left_out),
+        "problems": [_problem(problem) for problem in report.problems],
+        "notes": report.notes,
+    }
+
+
+def _problem(problem: TicklineError) -> dict[str, Any]:
+    return {"where": problem.where, "what": problem.what, "hint": problem.hint}
+
+
+def _files(report: "ExportReport") -> dict[str, int]:
+    return {name: len(getattr(report, name)) for name in ("written", "unchanged", "removed")}
+
+
+def _reasons(counts: Any) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count:,}" for name, count in ordered if count)
+
+
+def _tell_ingest(report: "IngestReport", seconds: float, *, quiet: bool) -> None:
+    from rich.table import Table
+
+    if not quiet:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for justify in ("left", "right", "left"):
+            table.add_column(justify=justify, overflow="fold")
+        counts: dict[str, Any] = report.counts
+        speed = f"{human_bytes(report.bytes_read / max(seconds, 1e-3))}/s" if report.bytes_read else ""
+        table.add_row("sources", f"{sum(report.states.values()):,}", _reasons(report.states))
+        if report.left_out:
+            table.add_row("left out", f"{sum(report.left_out.values()):,}", _reasons(report.left_out))
+        table.add_row("bytes", human_bytes(report.bytes_read), speed)
+        table.add_row("lines", f"{counts['lines']:,}", "")
+        table.add_row("accepted", f"{counts['accepted']:,}", "")
+        for group in ("filtered", "rejected", "noted"):
+            table.add_row(group, f"{sum(counts[group].values()):,}", _reasons(counts[group]))
+        screen = console()
+        screen.print(table)
+        for note in report.notes:
+            screen.print(f"note: {printable(note)}", markup=False)
+    for problem in report.problems[:20]:
+        say_error(str(problem))
+    if len(report.problems) > 20:
+        say_error(f"and {len(report.problems) - 20} more problems; --json lists all.")
+
+
+def ingest(
+    raw: Raw,
+    store: StoreOption,
+    operation: Operation = None,
+    status: Status = None,
+    keys: Keys = None,
+    exclude_ip: ExcludeIp = None,
+    exclude_ip_regex: ExcludeIpRegex = None,
+    no_addresses: NoAddresses = False,
+    dedupe_lines: DedupeLines = False,
+    threads: Threads = None,
+    memory: Memory = "500MB",
+    settle: Settle = "60",
+    now: Now = None,
+    json_output: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring raw logs into a store, each line exactly once.
+
+    The store is made if it does not exist. What it has is not read again: unchanged files are skipped, copies
+    add nothing, a file that grew adds its tail. What is kept and dropped is fixed when the store is made.
+    Exit code: 0 done, 1 a source could not be read (the others are in), 2 wrong usage.
+    """
+    with answering(debug):
+        from tickline.pipelines.access.ingest import ingest as run_ingest
+
+        options = ingest_options(
+            operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
+            memory, settle, now,
+        )  # fmt: skip
+        with Bar(quiet, "ingesting") as bar:
+            report = run_ingest(str(store), raw, options, bar)
+        if json_output:
+            _print_json(_ingest_json(report))
+        _tell_ingest(report, bar.seconds, quiet=quiet or json_output)
+        if report.problems:
+            raise typer.Exit(1)
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+@regions_app.command("update", epilog=_REGIONS_EXAMPLES)
+def update(
+    store: StoreOption,
+    source: Annotated[
+        list[str],
+        typer.Option("--source", metavar="[LABEL=]FILE", help="A file of networks; repeatable, in order."),
+    ],
+    order: Annotated[
+        str,
+        typer.Option(
+            metavar="longest-prefix|first-wins", help="Which network decides where several hold an address."
+        ),
+    ] = "longest-prefix",
+    relabel: Annotated[
+        bool,
+        typer.Option(
+            "--relabel", help="Look up again who has a region already; published numbers may change."
+        ),
+    ] = False,
+    json_output: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Take files of networks into a store: from now on they decide the regions of new requesters.
+
+    The files given now are the ones in use, in this order. A region that was given to a requester stays,
+    unless --relabel says otherwise.
+    """
+    with answering(debug):
+        from tickline.pipelines.access.regions import label_requesters, update_regions
+        from tickline.store.folder import StoreFolder
+
+        with StoreFolder.open(store) as folder, folder.writing():
+            report = update_regions(folder, source, order=order)
+            changed = label_requesters(folder, relabel=True).changed if relabel else 0
+        if json_output:
+            files = [
+                {"kind": one.kind, "name": one.name, "label": one.label, "date": one.date, "sha256": one.hash,
+                 "networks": networks}
+                for one, networks in zip(report.snapshots, report.networks, strict=True)
+            ]  # fmt: skip
+            _print_json(
+                {"snapshots": files, "order": report.order, "added": report.added, "changed": changed}
+            )
+        elif not quiet:
+            screen = console()
+            for one, networks in zip(report.snapshots, report.networks, strict=True):
+                held = f"{networks:,} networks" if networks else "a database"
+                screen.print(
+                    f"{printable(one.name)}: {one.kind}, {held}, {one.date or 'no date'}", markup=False
+                )
+            if relabel:
+                screen.print(f"{changed:,} requesters have another region now.", markup=False)
+
+
+def summarize(
+    store: StoreOption,
+    catalog: Catalog = None,
+    shared_content: SharedContent = "all",
+    relabel: Annotated[
+        bool,
+        typer.Option(
+            "--relabel", help="Look up again who has a region already; published numbers may change."
+        ),
+    ] = False,
+    json_output: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring the summaries of a store up to date: only days that changed are added up again.
+
+    `export` and `run` do this by themselves; here it is done without writing an export.
+    """
+    with answering(debug):
+        from tickline.pipelines.access.regions import label_requesters
+        from tickline.pipelines.access.summaries import summarize as run_summarize
+        from tickline.store.folder import StoreFolder
+
+        options = summary_options(catalog, shared_content, None, None)
+        with StoreFolder.open(store) as folder:
+            if relabel:
+                with folder.writing():
+                    label_requesters(folder, relabel=True)
+            with Bar(quiet, "summarizing", "days") as bar:
+                summaries = run_summarize(folder, options, bar.reach)
+            totals = summaries.totals(())[1]
+        if json_output:
+            _print_json(totals)
+        elif not quiet:
+            for name, value in totals.items():
+                console().print(f"{name.replace('_', ' ')}: {value:,}", markup=False)
+
+
+def export(
+    store: StoreOption,
+    out: OutOption,
+    profile: Annotated[
+        str,
+        typer.Option(metavar="native", help="The layout; native: exact numbers as Parquet, TSV and JSON."),
+    ] = "native",
+    catalog: Catalog = None,
+    shared_content: SharedContent = "all",
+    restrict_to: RestrictTo = None,
+    exclude_datasets: ExcludeDatasets = None,
+    json_output: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the summaries of a store as files: by day, week, region, asset, type and dataset.
+
+    The same content gives the same bytes, however the store came to it. Files that would not change are left
+    alone. A report.html that `run` made here is made anew if the numbers are others.
+    """
+    with answering(debug):
+        from tickline.pipelines.access.export import check_out, export_native
+        from tickline.pipelines.access.report import refresh_report
+        from tickline.pipelines.access.summaries import summarize as run_summarize
+        from tickline.store.folder import StoreFolder
+
+        if profile != "native":
+            raise UsageError(f"{profile!r} is no profile", where="profile", hint="Choose native.")
+        options = summary_options(catalog, shared_content, restrict_to, exclude_datasets)
+        with StoreFolder.open(store) as folder:
+            check_out(out, store)
+            with Bar(quiet, "summarizing", "days") as bar:
+                summaries = run_summarize(folder, options, bar.reach)
+            with Bar(quiet, "exporting", "datasets") as bar:
+                report = export_native(folder, summaries, options, out, bar.reach)
+        refresh_report(out, report.digest, only_existing=True)
+        if json_output:
+            _print_json(_files(report))
+        elif not quiet:
+            counts = f"{len(report.written):,} files written, {len(report.unchanged):,} unchanged"
+            text = f"{counts}, {len(report.removed):,} removed"
+            console().print(f"{text}: {printable(str(out))}", markup=False)
+
+
+def run(
+    raw: Raw,
+    store: StoreOption,
+    out: OutOption,
+    catalog: Catalog = None,
+    regions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[LABEL=]FILE", help="File of networks, as for `regions update`; repeatable."),
+    ] = None,
+    shared_content: SharedContent = "all",
+    restrict_to: RestrictTo = None,
+    exclude_datasets: ExcludeDatasets = None,
+    relabel: Annotated[
+        bool,
+        typer.Option(
+            "--relabel", help="Look up again who has a region already; published numbers may change."
+        ),
+    ] = False,
+    operation: Operation = None,
+    status: Status = None,
+    keys: Keys = None,
+    exclude_ip: ExcludeIp = None,
+    exclude_ip_regex: ExcludeIpRegex = None,
+    no_addresses: NoAddresses = False,
+    dedupe_lines: DedupeLines = False,
+    threads: Threads = None,
+    memory: Memory = "500MB",
+    settle: Settle = "60",
+    now: Now = None,
+    json_output: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """From raw logs to numbers and a page, in one go: ingest, regions, summaries, export, report.html.
+
+    A second run does only what is new, and one that was stopped goes on. Exit code: 0 done, 1 a source could
+    not be read (the others are in), 2 wrong usage.
+    """
+    with answering(debug), contextlib.ExitStack() as stack:
+        from tickline.pipelines.access.run import RunOptions
+        from tickline.pipelines.access.run import run as run_all
+
+        options = RunOptions(
+            ingest_options(
+                operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
+                memory, settle, now,
+            ),
+            summary_options(catalog, shared_content, restrict_to, exclude_datasets),
+            tuple(regions or ()),
+            relabel,
+        )  # fmt: skip
+        bars: list[Bar] = []
+
+        def phase(name: str) -> Bar:
+            for bar in bars[-1:]:
+                bar.close()
+            unit = {"summarizing": "days", "exporting": "datasets"}.get(name, "bytes")
+            bars.append(stack.enter_context(Bar(quiet, name, unit)))
+            return bars[-1]
+
+        report = run_all(raw, str(store), out, options, phase)
+        for bar in bars[-1:]:
+            bar.close()
+        if json_output:
+            whole = {"ingest": _ingest_json(report.ingested), "compacted": report.compacted}
+            _print_json({**whole, "files": _files(report.exported), "page": str(report.page)})
+        _tell_ingest(report.ingested, bars[0].seconds, quiet=quiet or json_output)
+        if not (quiet or json_output):
+            console().print(f"the page: {printable(str(report.page))}", markup=False)
+        if report.ingested.problems:
+            raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``tickline access``."""
+    app.command(epilog=_INGEST_EXAMPLES)(ingest)
+    app.add_typer(regions_app, name="regions")
+    app.command(epilog=_SUMMARIZE_EXAMPLES)(summarize)
+    app.command(epilog=_EXPORT_EXAMPLES)(export)
+    app.command(epilog=_RUN_EXAMPLES)(run)

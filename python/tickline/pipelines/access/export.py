@@ -1,0 +1,263 @@
+"""The native export: summaries as Parquet, TSV and JSON, the same bytes whenever the store holds the same.
+
+A file appears whole, and is not touched where its bytes would be the same. ``OUT/.tickline/export.json``
+records what was written: datasets without new rows are not even looked at again, and files of datasets that
+are gone are removed, and only such files.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tickline
+from tickline import accounting
+from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
+from tickline.pipelines.access.catalog import UNDETERMINED
+from tickline.pipelines.access.export_files import OutputFolder
+from tickline.pipelines.access.names import folder_names
+from tickline.pipelines.access.summaries import Summaries, SummaryOptions
+from tickline.pipelines.access.summary_frames import Frame, LongFrame
+from tickline.pipelines.access.summary_tables import ARCHIVE_TABLES, DATASET_TABLES
+from tickline.store.folder import StoreFolder
+
+__all__ = ["ExportReport", "check_out", "export_native"]
+
+FORMAT = 1
+"""The format of the native export; stands in ``provenance.json``."""
+
+_ARCHIVE = "archive"
+_SUMMARIES = "summaries"
+_CLOSE_NAMES = 3
+
+
+@dataclass
+class ExportReport:
+    """What an export did.
+
+    Attributes
+    ----------
+    written, unchanged, removed : list of str
+        Files below OUT. Those of datasets without new rows count as unchanged.
+    datasets : int
+        How many datasets were chosen.
+    folders : dict of str to str
+        Dataset to its folder below ``summaries``, for all datasets of the store.
+    digest : str
+        A hash of all files, by which the page tells whether it was made of these.
+    """
+
+    written: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    datasets: int = 0
+    folders: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+
+def check_out(out: Path, store: Path, raw: Path | None = None) -> None:
+    """Refuse an output folder that could be mistaken for the store or for the logs.
+
+    Raises
+    ------
+    UsageError
+        `out` is the store, lies within it or holds it (who publishes `out` would publish the key of the
+        pseudonyms), or is the folder of the logs or lies within it.
+    """
+    place, inside = out.resolve(), store.resolve()
+    if place == inside or inside in place.parents:
+        hint = "Choose a folder outside of the store."
+        raise UsageError("the output folder lies within the store", where=str(out), hint=hint)
+    if place in inside.parents:
+        hint = "Choose a folder of its own: what is exported may be published, the store may not."
+        raise UsageError("the store lies within the output folder", where=str(out), hint=hint)
+    if raw is not None:
+        logs = raw.resolve()
+        if place == logs or logs in place.parents:
+            hint = "Choose a folder outside of the logs: they would be mistaken for each other."
+            raise UsageError(
+                "the output folder is the one of the logs, or lies within it", where=str(out), hint=hint
+            )
+
+
+def export_native(
+    folder: StoreFolder,
+    summaries: Summaries,
+    options: SummaryOptions,
+    out: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExportReport:
+    """Write the native export of a store.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+        The open store.
+    summaries : Summaries
+        What `summarize` returned for the same options.
+    options : SummaryOptions
+        `restrict_to` and `exclude_datasets` choose the datasets; the archive is always whole.
+    out : Path
+        Made if it does not exist. Files of other datasets from an earlier export stay as they are.
+    progress : callable, optional
+        Called with datasets done and datasets to do.
+
+    Raises
+    ------
+    UsageError
+        A dataset of the options does not exist, or `out` lies within the store.
+    TicklineError
+        Another run is writing into `out`, or the disk is full; a later run goes on.
+    """
+    options.check()
+    check_out(out, folder.path)
+    chosen = _chosen(summaries.datasets, options)
+    folders = folder_names(summaries.datasets, reserved=(_ARCHIVE,))
+    report = ExportReport(datasets=len(chosen), folders=folders)
+    try:
+        with OutputFolder(out, report.written, report.unchanged, report.removed) as output:
+            _write(output, folder, summaries, options, chosen, folders, progress)
+        report.digest = output.digest()
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise explain_os_error(error, out) from error
+    return report
+
+
+def _chosen(datasets: tuple[str, ...], options: SummaryOptions) -> list[str]:
+    """Return the datasets to export, and refuse names that do not exist."""
+    for option, names in (
+        ("restrict-to", options.restrict_to),
+        ("exclude-datasets", options.exclude_datasets),
+    ):
+        for name in names:
+            if name not in datasets:
+                raise _no_such_dataset(name, option, datasets)
+    if options.restrict_to:
+        return [name for name in datasets if name in options.restrict_to]
+    return [name for name in datasets if name not in options.exclude_datasets]
+
+
+def _no_such_dataset(name: str, option: str, datasets: tuple[str, ...]) -> UsageError:
+    close = difflib.get_close_matches(name, datasets[:10_000], _CLOSE_NAMES, 0.5)
+    if close:
+        hint = f"Close to it: {', '.join(shown[:80] for shown in close)}."
+    elif datasets:
+        shown = ", ".join(shown[:80] for shown in datasets[:_CLOSE_NAMES])
+        hint = f"The store has {len(datasets)} datasets, such as {shown}."
+    else:
+        hint = "The store has no datasets yet: ingest logs first."
+    return UsageError(f"there is no dataset {name[:80]!r}", where=option, hint=hint)
+
+
+def _write(
+    output: OutputFolder,
+    folder: StoreFolder,
+    summaries: Summaries,
+    options: SummaryOptions,
+    chosen: list[str],
+    folders: dict[str, str],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    # Totals and provenance first: both are there before anything is written.
+    totals, archive = summaries.totals(chosen)
+    documents = {
+        "totals.json": _json({"datasets": totals, _ARCHIVE: archive}),
+        "provenance.json": _json(_provenance(folder, summaries, options)),
+        "names.tsv": "".join(
+            f"{_field(place)}\t{_field(name)}\n"
+            for place, name in [
+                ("folder", "dataset"),
+                *sorted((place, name) for name, place in folders.items()),
+            ]
+        ).encode(),
+    }
+    if int(folder.ledger.meta("epoch")) != summaries.epoch:
+        what = "sources were replaced or regions changed since the summaries were made"
+        raise TicklineError(what, where=str(folder.path), hint="Run this again.")
+    output.begin({name: f"{_SUMMARIES}/{place}" for name, place in folders.items()})
+    stale = [name for name in chosen if not output.holds(name, summaries.version(name))]
+    archive_is_stale = not output.holds(None, summaries.version(None))
+    if stale or archive_is_stale:
+        output.intend(_files(stale, folders, archive_is_stale))
+    done = len(chosen) - len(stale)
+    for name, frames in summaries.frames(stale):
+        if progress is not None:
+            progress(done, len(chosen))
+        _write_frames(output, f"{_SUMMARIES}/{folders[name]}", name, frames)
+        output.finish(name, summaries.version(name))
+        done += 1
+    if archive_is_stale:
+        _write_frames(output, f"{_SUMMARIES}/{_ARCHIVE}", None, summaries.archive_frames())
+        output.finish(None, summaries.version(None))
+    for place, data in documents.items():
+        output.write_bytes(place, data)
+    if progress is not None:
+        progress(len(chosen), len(chosen))
+
+
+def _files(stale: list[str], folders: dict[str, str], archive: bool) -> Iterator[tuple[str, str | None]]:
+    for dataset in stale:
+        for table in DATASET_TABLES:
+            for suffix in ("parquet", "tsv"):
+                yield f"{_SUMMARIES}/{folders[dataset]}/{table}.{suffix}", dataset
+    if archive:
+        for table in ARCHIVE_TABLES:
+            for suffix in ("parquet", "tsv"):
+                yield f"{_SUMMARIES}/{_ARCHIVE}/{table}.{suffix}", None
+
+
+def _write_frames(
+    output: OutputFolder, place: str, dataset: str | None, frames: dict[str, Frame | LongFrame]
+) -> None:
+    tables = ARCHIVE_TABLES if dataset is None else DATASET_TABLES
+    for table, frame in frames.items():
+        output.write_frame(f"{place}/{table}", dataset, tables[table], frame)
+
+
+def _field(text: str) -> str:
+    return "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _provenance(folder: StoreFolder, summaries: Summaries, options: SummaryOptions) -> dict[str, Any]:
+    """Return what the numbers were made of: nothing in it depends on when, where or in which order."""
+    sources = folder.ledger.rows(
+        "SELECT content_hash, bytes, lines, accepted, filtered, rejected, noted FROM sources "
+        "WHERE state != 'replaced' AND added <= ? ORDER BY content_hash",
+        [summaries.commit],
+    )
+    total = accounting.empty()
+    for row in sources:
+        groups = {name: json.loads(row[name]) for name in ("filtered", "rejected", "noted")}
+        accounting.add(total, {**groups, **{name: row[name] for name in ("lines", "bytes", "accepted")}})
+    return {
+        "format": FORMAT,
+        "tickline": tickline.__version__,
+        "store": folder.settings.as_json(),
+        "sources": [row["content_hash"].hex() for row in sources],
+        "accounting": total,
+        "catalog": summaries.catalog,
+        "shared_content": options.shared_content,
+        "restrict_to": sorted(set(options.restrict_to)),
+        "exclude_datasets": sorted(set(options.exclude_datasets)),
+        "regions": [
+            {
+                "kind": shot.kind,
+                "name": shot.name,
+                "label": shot.label,
+                "date": shot.date,
+                "sha256": shot.hash,
+            }
+            for shot in folder.ledger.snapshots()
+        ],
+        "region_order": folder.ledger.meta("region_order") or "longest-prefix",
+        UNDETERMINED: summaries.undetermined(),
+        "privacy": "exact: nothing is rounded or left out",
+    }

@@ -1,0 +1,108 @@
+"""Which content belongs to which source: every content once, whoever has it and however many names it has."""
+
+import ast
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Claims", "real_name", "stored_name"]
+
+
+def stored_name(name: str) -> str:
+    """Return a name as the ledger has it.
+
+    One that is not UTF-8 stands there as Python writes its bytes, ``b'/raw/\\xff'``. Names are absolute or
+    begin with ``s3://``, so that none of them looks like another one's bytes.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return repr(os.fsencode(name))
+    return name
+
+
+def real_name(stored: str) -> str:
+    """Return the name that `stored_name` was given."""
+    if stored.startswith(("b'", 'b"')):
+        return os.fsdecode(ast.literal_eval(stored))
+    return stored
+
+
+class _Owner(NamedTuple):
+    """The task that brings a content (None: the ledger has it), and the number of its source."""
+
+    task: int | None
+    source: int
+
+
+class Claims:
+    """Which content has which number, in the ledger and in this run: the first one that comes gets it.
+
+    Safe to use from many threads. A task is known by the number that was set aside for it.
+    """
+
+    def __init__(self, ledger: Path) -> None:
+        self._db = sqlite3.connect(
+            f"file:{ledger}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+        )
+        self._mutex = threading.Lock()
+        self._owners: dict[bytes, _Owner] = {}
+        self._growing: dict[int, int] = {}
+
+    def claim(self, content_hash: bytes, task: int, source: int) -> int | None:
+        """Claim a content for `source`.
+
+        Returns
+        -------
+        int or None
+            None if it is this task's own now, or else the number of the source that has it.
+        """
+        with self._mutex:
+            owner = self._owners.get(content_hash)
+            if owner is None:
+                sql = "SELECT id FROM sources WHERE content_hash = ? AND state <> 'replaced'"
+                known = {int(row[0]) for row in self._db.execute(sql, [content_hash])}
+                owner = _Owner(None, min(known)) if known - {source} else _Owner(task, source)
+                self._owners[content_hash] = owner
+            return None if owner.task == task else owner.source
+
+    def may_grow(self, task: int, source: int, name: str) -> bool:
+        """Tell whether this task may add lines to a source, which is another content then.
+
+        One task may, and only if under no other name there still is what the source was.
+        """
+        with self._mutex:
+            if self._growing.setdefault(source, task) != task:
+                return False
+            sql = "SELECT name, size, mtime_ns, inode FROM names WHERE source = ? AND name <> ?"
+            return not any(_is_still(*row) for row in self._db.execute(sql, [source, name]))
+
+    def has_size(self, size: int) -> bool:
+        """Tell whether some content of the ledger has so many bytes."""
+        with self._mutex:
+            sql = "SELECT 1 FROM sources WHERE bytes = ? AND state <> 'replaced' LIMIT 1"
+            return self._db.execute(sql, [size]).fetchone() is not None
+
+    def release(self, content_hash: bytes, task: int) -> None:
+        """Give a claim back: its source could not be read."""
+        with self._mutex:
+            owner = self._owners.get(content_hash)
+            if owner is not None and owner.task == task:
+                del self._owners[content_hash]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+
+def _is_still(name: str, size: int, mtime_ns: int, inode: str) -> bool:
+    """Tell whether a name stands for what it stood for; of objects in S3 that is taken for granted."""
+    if name.startswith("s3://"):
+        return True
+    try:
+        now = os.stat(real_name(name))
+    except (OSError, ValueError):
+        return False
+    return (now.st_size, now.st_mtime_ns, f"{now.st_dev}:{now.st_ino}") == (size, mtime_ns, inode)

@@ -1,0 +1,72 @@
+"""Options of an ingest, and what it reports."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tickline.errors import TicklineError, UsageError
+from tickline.store.settings import WantedSettings
+
+__all__ = ["IngestOptions", "IngestReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How to ingest.
+
+    Attributes
+    ----------
+    wanted : WantedSettings
+        What was said about the meaning of the store.
+    threads : int
+        How many sources, or pieces of one, are read at once.
+    memory_bytes : int
+        Fewer threads run where this would not be enough.
+    settle_s : float
+        A plain file younger than this may still be written to: its last line waits for a newline.
+    now_ms : int
+        The time it is, milliseconds since 1970.
+    """
+
+    wanted: WantedSettings = field(default_factory=WantedSettings)
+    threads: int = 1
+    memory_bytes: int = 500 * 10**6
+    settle_s: float = 60.0
+    max_line_bytes: int = 16 * 2**20
+    now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError("at least one thread is needed", where="threads")
+        if self.settle_s < 0:
+            raise UsageError("must not be negative", where="settle")
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes
+    ----------
+    states : collections.Counter
+        How many sources are ``new``, ``grown``, ``changed`` (their rows were replaced), ``copy`` (content
+        that the store has already), ``unchanged``, ``failed``.
+    counts : dict
+        Accounting of the lines that were read, as `tickline.accounting` has it.
+    rows : int
+        Rows that were added.
+    bytes_read : int
+        Log read by this run, decompressed.
+    left_out : collections.Counter
+        Files that are no logs, by reason.
+    problems : list of TicklineError
+        What could not be done; everything else was.
+    """
+
+    states: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, object] = field(default_factory=dict)
+    rows: int = 0
+    bytes_read: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    problems: list[TicklineError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

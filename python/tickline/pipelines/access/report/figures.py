@@ -1,0 +1,136 @@
+"""Charts as inline SVG: plain bars, in per cent of the width, so that text keeps its size on every screen.
+
+Everything that comes from outside goes through `html.escape`; colours and fonts stand in page.css. There is
+no ``style`` attribute: the page's Content-Security-Policy forbids them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from tickline.pipelines.access.report.bins import Bin, Tick
+
+__all__ = ["Chart", "bar", "chart", "strip"]
+
+_PLOT = 200
+_ABOVE = 14
+_BELOW = 26
+_AXIS = 64
+# The smallest width at which a chart of this kind is shown, and what a letter takes of it: marks stay within.
+_SMALLEST = {"wide": 600, "narrow": 250}
+_LETTER = 7.5
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a chart of bars over time shows.
+
+    Attributes
+    ----------
+    bins : sequence of Bin
+        The bars.
+    ticks : sequence of Tick
+        The marks below.
+    words : callable
+        How a value is told: ``1.23 GB (1,234,567,890 bytes)``.
+    axis : callable
+        How a value is written beside the chart: ``500 MB``.
+    title : str
+        What a screen reader says of the whole chart.
+    described_by : str
+        The id of the element that tells the bar at the pointer.
+    """
+
+    bins: Sequence[Bin]
+    ticks: Sequence[Tick]
+    words: Callable[[int], str]
+    axis: Callable[[int], str]
+    title: str
+    described_by: str
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _percent(value: float) -> str:
+    return _number(100 * value) + "%"
+
+
+def _round_steps(highest: int, most: int = 5) -> list[int]:
+    """Return round values from 0 to the first one that is not below `highest`."""
+    step = 1
+    while step * most < highest:
+        digits = len(str(step)) - 1
+        step = {1: 2, 2: 5, 5: 10}[step // 10**digits] * 10**digits
+    count = max(-(-highest // step), 1)
+    return [step * index for index in range(count + 1)]
+
+
+def _bars(bins: Sequence[Bin], top: int, height: int, above: int, words: Callable[[int], str]) -> str:
+    slot = 1 / len(bins)
+    width = slot * (0.72 if len(bins) <= 40 else 0.8)
+    # One bar alone would be a wall.
+    width = min(width, 0.12)
+    drawn = []
+    for index, one in enumerate(bins):
+        value = one.value
+        tall = max(height * value / top, 1.0) if value else 0.0
+        x = index * slot + (slot - width) / 2
+        # The wide invisible bar is what a pointer meets; its title is what it says.
+        drawn.append(
+            f'<g><rect class="slot" x="{_percent(index * slot)}" y="{above}" width="{_percent(slot)}"'
+            f' height="{height}"/><rect class="bar" x="{_percent(x)}" y="{_number(above + height - tall)}"'
+            f' width="{_percent(width)}" height="{_number(tall)}" data-value="{value}"/>'
+            f"<title>{escape(one.label)}: {escape(words(value))}</title></g>"
+        )
+    return "".join(drawn)
+
+
+def chart(what: Chart, kind: str) -> str:
+    """Draw a chart; `kind` (``wide`` or ``narrow``) is the class by which page.css shows one of them."""
+    steps = _round_steps(max(one.value for one in what.bins))
+    top, low = steps[-1], _ABOVE + _PLOT
+    lines, labels = [], []
+    for step in steps:
+        y = _number(low - _PLOT * step / top)
+        lines.append(f'<line class="{"base" if step == 0 else "grid"}" x1="0" x2="100%" y1="{y}" y2="{y}"/>')
+        labels.append(
+            f'<text x="{_AXIS - 8}" y="{y}" dy="0.32em" text-anchor="end">{escape(what.axis(step))}</text>'
+        )
+    marks = []
+    for tick in what.ticks:
+        at = (tick.index + 0.5) / len(what.bins)
+        anchor = "end" if (1 - at) * _SMALLEST[kind] < len(tick.text) * _LETTER / 2 else "middle"
+        marks.append(
+            f'<line class="mark" x1="{_percent(at)}" x2="{_percent(at)}" y1="{low}" y2="{low + 5}"/>'
+            f'<text x="{_percent(at)}" y="{low + 19}" text-anchor="{anchor}">{escape(tick.text)}</text>'
+        )
+    height = low + _BELOW
+    return (
+        f'<div class="chart {kind}"><svg class="scale" width="{_AXIS}" height="{height}" aria-hidden="true">'
+        f'{"".join(labels)}</svg><svg class="plot" width="100%" height="{height}" role="img" tabindex="0"'
+        f' aria-label="{escape(what.title)}" aria-describedby="{escape(what.described_by)}">{"".join(lines)}'
+        f"{_bars(what.bins, top, _PLOT, _ABOVE, what.words)}{''.join(marks)}</svg></div>"
+    )
+
+
+def strip(bins: Sequence[Bin], words: Callable[[int], str], title: str) -> str:
+    """Draw a low chart without a scale, for a row of a table."""
+    height = 44
+    top = max((one.value for one in bins), default=0) or 1
+    return (
+        f'<svg class="plot strip" width="100%" height="{height + 1}" role="img" aria-label="{escape(title)}">'
+        f'<line class="base" x1="0" x2="100%" y1="{height}.5" y2="{height}.5"/>'
+        f"{_bars(bins, top, height, 0, words)}</svg>"
+    )
+
+
+def bar(value: int, top: int) -> str:
+    """Draw one horizontal bar, for a row of a table: the number beside it says the same."""
+    wide = max(value / top, 0.002) if value and top else 0.0
+    return (
+        '<svg class="share" width="100%" height="6" aria-hidden="true">'
+        '<rect class="rail" width="100%" height="6"/>'
+        f'<rect class="bar" width="{_percent(wide)}" height="6"/></svg>'
+    )

@@ -1,0 +1,170 @@
+"""How numbers, days and names are written on the page, and the sentences that explain what was counted."""
+
+import unicodedata
+from collections.abc import Iterator
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+
+__all__ = [
+    "FILTERED",
+    "NOTED",
+    "POLICIES",
+    "REGIONS",
+    "REJECTED",
+    "SETTINGS",
+    "day_words",
+    "exact",
+    "human_bytes",
+    "human_count",
+    "pieces",
+    "share",
+    "span_words",
+]
+
+# The words of docs/access-logs.md.
+FILTERED = {
+    "operation": "not asked for: another operation than those of the settings",
+    "key": "not asked for: another part of the archive than those of the settings",
+    "ip": "the address is one that the settings leave out",
+    "time": "not asked for: another time",
+    "status": "not asked for: another status than those of the settings",
+    "blank": "no bytes, or blanks only",
+    "unfinished": "a last line without its end, in a file that may still grow; a later run reads it",
+    "repeated": "the same line was delivered before",
+    "strict": "dropped because dandi_s3_log_parser drops it",
+}
+
+# The sentences of include/tickline/error.hpp.
+REJECTED = {
+    "cut": "the line ends before its 17th field, or inside a quoted one: the record was cut",
+    "spliced": "two records were written into one line",
+    "ambiguous": "several quotes could end the request-URI, so status and bytes cannot be told for sure",
+    "bad_time": "the third field is not a time like [06/Feb/2019:00:00:38 +0000]",
+    "bad_operation": "no operation such as REST.GET.OBJECT stands where requester and request id end",
+    "bad_request_uri": "the field behind the key is neither - nor a quoted request-URI",
+    "number_overflow": "a number does not fit into 64 bits",
+    "line_too_long": "the line is longer than max_line_bytes",
+}
+
+NOTED = {
+    "ambiguous_agent": "where the referrer ends cannot be told for sure; the first possible end was taken",
+    "invalid_utf8": "a text held bytes that are not UTF-8",
+}
+
+REGIONS = {
+    "unknown": "looked up, and in none of the snapshots",
+    "missing": "no address was logged, or it was forgotten before it was looked up",
+    "bogon": "an address that no public network may use",
+    "VPN": "an address of a known VPN, wherever its user is",
+    "GitHub": "GitHub's own machines",
+}
+
+POLICIES = {
+    "all": "counted whole in each of the datasets that hold it, and once in the archive's totals: so the "
+    "datasets may add up to more than the archive",
+    "first": "counted in the first dataset that the catalog names",
+    "split": "divided evenly among the datasets that hold it; remainders go to the first",
+    "undetermined": "counted as undetermined, in none of the datasets that hold it",
+}
+
+SETTINGS = {
+    "format": "Store format",
+    "operations": "Operations that count",
+    "statuses": "Statuses that count",
+    "keys": "Keys that count",
+    "excluded_networks": "Networks left out",
+    "excluded_by_expression": "Addresses left out by an expression",
+    "dedupe_lines": "Repeated lines",
+}
+
+LONGEST = 1024
+"""Characters of a name that are shown; keys of S3 have at most 1,024 bytes."""
+
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
+_COUNT_UNITS = ("", "k", "M", "G", "T", "P")
+# Letters of scripts and joined emoji need these two; they move nothing.
+_JOINERS = "\u200c\u200d"
+
+
+def exact(number: int) -> str:
+    """Return all digits, in groups of three: ``1,234,567``."""
+    return f"{number:,}"
+
+
+def _three_digits(number: int, units: tuple[str, ...], *, trim: bool) -> str:
+    step = 0
+    value = Decimal(number)
+    while True:
+        digits = 0 if value >= 100 or step == 0 else (1 if value >= 10 else 2)
+        rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+        if rounded < 1000 or step == len(units) - 1:
+            break
+        value, step = value / 1000, step + 1
+    text = f"{rounded:,}"
+    if trim and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return f"{text}\u00a0{units[step]}" if units[step] else text
+
+
+def human_bytes(number: int, *, trim: bool = False) -> str:
+    """Return a size with three digits, in decimal units: ``1.23 GB``; `trim`: without needless zeros."""
+    return _three_digits(number, _BYTE_UNITS, trim=trim)
+
+
+def human_count(number: int, *, trim: bool = True) -> str:
+    """Return a count for the axis of a chart: ``1.5 M``."""
+    return _three_digits(number, _COUNT_UNITS, trim=trim)
+
+
+def share(part: int, whole: int) -> str:
+    """Return what share of `whole` is `part`; only nothing is 0 % and only all is 100 %."""
+    if whole <= 0:
+        return "\u2013"
+    if part in (0, whole):
+        return f"{100 if part else 0}\u00a0%"
+    percent = (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+    if percent < Decimal("0.1"):
+        return "<\u00a00.1\u00a0%"
+    if part < whole and percent > Decimal("99.9"):
+        return ">\u00a099.9\u00a0%"
+    return f"{percent}\u00a0%"
+
+
+def day_words(day: date, *, year: bool = True) -> str:
+    """Return ``5 March 2024``."""
+    text = f"{day.day}\u00a0{MONTHS[day.month - 1]}"
+    return f"{text} {day.year}" if year else text
+
+
+def span_words(first: date, last: date) -> str:
+    """Return ``28 February to 5 March 2024``."""
+    if first == last:
+        return day_words(first)
+    return f"{day_words(first, year=first.year != last.year)} to {day_words(last)}"
+
+
+MONTHS = [
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+]
+
+
+def pieces(name: str) -> Iterator[tuple[bool, str]]:
+    """Cut a name into (is it an escape, text): what cannot be seen, or moves its neighbours, is spelled out.
+
+    Control characters, marks of direction, other invisible characters, line separators and half surrogates
+    become ``U+202E``. Everything else stays as it is, up to `LONGEST` characters.
+    """
+    plain = ""
+    for char in name[:LONGEST]:
+        if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in _JOINERS:
+            if plain:
+                yield False, plain
+                plain = ""
+            yield True, f"U+{ord(char):04X}"
+        else:
+            plain += char
+    if plain:
+        yield False, plain
+    if len(name) > LONGEST:
+        yield True, f"and {exact(len(name) - LONGEST)} more characters"

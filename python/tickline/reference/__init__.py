@@ -1,0 +1,1 @@
+"""Slow, obvious readings of the formats: the tests and ``tickline access verify`` compare with them."""

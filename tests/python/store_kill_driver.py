@@ -1,0 +1,105 @@
+"""Runs steps on a store in a process of its own, which a test can kill at any moment.
+
+``python store_kill_driver.py STORE STEP [STEP ...]``, where a step is ``name`` or ``name=argument``. A new
+command of the store becomes killable by a line in `STEPS`. With ``die=N`` as the first step the process kills
+itself at the N-th moment of those that decide what stays: before and behind each rename, fsync and COMMIT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_units
+from tickline.pipelines.access.compact import compact
+from tickline.pipelines.access.export import export_native
+from tickline.pipelines.access.ingest import ingest
+from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.summaries import SummaryOptions, summarize
+from tickline.store.folder import StoreFolder
+from tickline.store.ledger import Ledger
+
+RUN_BYTES = 700_000
+
+
+def _small_runs() -> None:
+    """Make many small files, so that there is much between which a kill can come."""
+    for module in (ingest_group, ingest_plain, ingest_read, ingest_units):
+        module.RUN_BYTES = RUN_BYTES  # type: ignore[attr-defined]
+    ingest_units._SMALL_BYTES = RUN_BYTES
+    ingest_group._RUN_ROWS = 1_000
+
+
+def _ingest(store: str, argument: str) -> None:
+    report = ingest(store, [argument], IngestOptions(threads=2, settle_s=0))
+    if report.problems:
+        sys.exit("\n".join(map(str, report.problems)))
+
+
+def _compact(store: str, _: str) -> None:
+    with StoreFolder.open(store) as folder:
+        compact(folder)
+
+
+def _export(store: str, argument: str) -> None:
+    options = SummaryOptions(Path(argument).parent / "raw" / "catalog.tsv")
+    with StoreFolder.open(store) as folder:
+        export_native(folder, summarize(folder, options), options, Path(argument))
+
+
+def _die(_: str, argument: str) -> None:
+    left = int(argument)
+
+    def moment() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **more: Any) -> Any:
+            moment()
+            try:
+                return function(*arguments, **more)
+            finally:
+                moment()
+
+        return called
+
+    transaction = Ledger.transaction
+
+    @contextlib.contextmanager
+    def watched(ledger: Ledger) -> Iterator[sqlite3.Connection]:
+        with transaction(ledger) as db:
+            yield db
+            moment()
+        moment()
+
+    os.rename, os.fsync = around(os.rename), around(os.fsync)
+    Ledger.transaction = watched  # type: ignore[method-assign]
+
+
+STEPS: dict[str, Callable[[str, str], None]] = {
+    "compact": _compact,
+    "die": _die,
+    "export": _export,
+    "ingest": _ingest,
+}
+
+
+def main(store: str, *steps: str) -> None:
+    """Do the steps one after another."""
+    _small_runs()
+    for step in steps:
+        name, _, argument = step.partition("=")
+        STEPS[name](store, argument)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
