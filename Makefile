@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## 100 MB of realistic S3 access logs, reduced: accounting, top 10, where the results lie
+demo: ## 100 MB of realistic S3 access logs: a store, tables, and the page to look at
 	@scripts/setup.sh run
 	.venv/bin/python scripts/demo.py
 

@@ -45,7 +45,7 @@ def main() -> int:
         "--settle", "0",
     )  # fmt: skip
     tickline(
-        "access", "query", "--store", STORE,
+        "access", "query", "--store", STORE, "--catalog", RAW / "catalog.tsv",
         "SELECT dataset, total_bytes_sent, number_of_requests, number_of_requesters FROM totals "
         "ORDER BY total_bytes_sent DESC LIMIT 10",
     )  # fmt: skip

@@ -363,7 +363,10 @@ def test_the_store_and_the_logs_are_no_place_for_an_export(tmp_path: Path) -> No
     for out in (raw, raw / "out"):
         with pytest.raises(UsageError, match="logs"):
             check_out(out, tmp_path / "store", raw)
-    check_out(tmp_path, tmp_path / "store", raw)
+    # Who publishes the folder would publish the key of the pseudonyms.
+    with pytest.raises(UsageError, match="store lies within"):
+        check_out(tmp_path, tmp_path / "store", raw)
+    check_out(tmp_path / "out", tmp_path / "store", raw)
 
 
 def test_summaries_from_before_a_source_was_replaced_are_refused(tmp_path: Path) -> None:

@@ -67,6 +67,14 @@ def test_relative_names_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert names(find_inputs(["a.log", "./a.log", "."])) == [str(tmp_path / "a.log")]
 
 
+def test_the_folder_above_a_link_is_the_one_the_system_means(tmp_path: Path) -> None:
+    put(tmp_path / "far/logs/a.log")
+    put(tmp_path / "far/b.log")
+    (tmp_path / "link").symlink_to(tmp_path / "far/logs")
+    found = find_inputs([str(tmp_path / "link/../b.log")])
+    assert (names(found), found.problems) == ([str(tmp_path / "far/b.log")], [])
+
+
 def test_a_local_input_knows_its_identity(tmp_path: Path) -> None:
     path = put(tmp_path / "a.log")
     status = path.stat()

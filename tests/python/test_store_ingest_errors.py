@@ -255,7 +255,7 @@ def test_a_file_that_is_no_log_and_not_called_like_one_is_not_taken(tmp_path: Pa
     networks = tmp_path / "vpn.txt"
     networks.write_text("192.0.2.0/24\n198.51.100.0/24\n")
     called_like_one = tmp_path / "networks.log"
-    called_like_one.write_bytes(networks.read_bytes())
+    called_like_one.write_text("192.0.2.0/25\n198.51.100.0/24\n")
     report = ingest(str(tmp_path / "store"), [str(networks), str(called_like_one)], IngestOptions(settle_s=0))
     assert [problem.where for problem in report.problems] == [str(networks)]
     assert "not taken" in str(report.problems[0])

@@ -163,6 +163,14 @@ def test_a_file_that_is_gone_is_a_sentence(store: StoreFolder) -> None:
         connect(store)
 
 
+def test_a_file_that_was_cut_is_no_wrong_statement(store: StoreFolder) -> None:
+    victim = store.path / store.ledger.snapshot().daily[0].path
+    victim.write_bytes(victim.read_bytes()[:-50])
+    with pytest.raises(TicklineError, match="verify") as caught, running():
+        connect(store)
+    assert not isinstance(caught.value, UsageError)
+
+
 def test_summary_tables_become_views(store: StoreFolder) -> None:
     with connect(store) as connection:
         register(connection, {"by_day": pa.table({"day": [1, 2]})})

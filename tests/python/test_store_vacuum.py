@@ -87,12 +87,25 @@ def test_a_vacuum_that_was_killed_goes_on(store: StoreFolder) -> None:
 def test_vacuum_refuses_nonsense_and_a_second_writer(store: StoreFolder) -> None:
     with pytest.raises(UsageError, match="negative"):
         vacuum(store, hours=-1)
+    assert vacuum(store, hours=float("inf")).files == vacuum(store, hours=1e300).files == 0
     with (
         store.writing(),
         StoreFolder.open(store.path) as other,
         pytest.raises(TicklineError, match="another run"),
     ):
         vacuum(other)
+
+
+@pytest.mark.parametrize("path", ["../victim.parquet", "parts/../../victim.parquet", "store.toml"])
+def test_an_edited_ledger_deletes_nothing_that_is_no_part(store: StoreFolder, path: str) -> None:
+    compact(store)
+    victim = store.path / path
+    victim.touch()
+    with store.ledger.transaction() as db:
+        db.execute("UPDATE parts SET path = ? WHERE id = 1", [path])
+    with pytest.raises(TicklineError, match="cannot be"):
+        vacuum(store, hours=0)
+    assert victim.exists()
 
 
 def test_empty_months_lose_their_folders(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from python.access_support import line, log
 from python.s3_support import answer, fake_s3, set_environment
 from python.store_support import MAY, add_rows, ingest_files, make_store, rows
+from tickline.errors import TicklineError
 from tickline.files import Folders
 from tickline.pipelines.access.compact import compact
 from tickline.pipelines.access.reduce import Progress
@@ -402,3 +404,9 @@ def test_without_the_key_no_source_is_read_again(fresh: Path) -> None:
     findings = _check(fresh / "store")
     assert (findings.found, findings.sampled) == ([], 0)
     assert "the key of the pseudonyms is missing" in findings.notes[0]
+
+
+def test_a_missing_extra_is_no_damage(store: StoreFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(TicklineError, match="pyarrow, which is not installed"):
+        verify(store)

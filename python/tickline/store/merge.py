@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELD_ROWS", "merged", "open_part"]
 
-HELD_ROWS = 700_000
+HELD_ROWS = 400_000
 """Rows that are in memory at a time; while they are put in order they take some 400 bytes each."""
 
 _ORDERS = {"accesses": ("key", "time", "source", "line"), "daily": ("day", "key", "requester_id")}

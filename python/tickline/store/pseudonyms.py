@@ -177,6 +177,9 @@ class Pseudonyms:
                     OSError(28, "No space left on device", str(self.path)), self.path
                 ) from error
             hint = "It may be deleted (tickline access forget-addresses): only regions of new labels need it."
+            if isinstance(error, sqlite3.OperationalError):
+                # The disk or its permissions; what the file holds is not concerned.
+                hint = "Check the disk and its permissions, then run it again."
             raise TicklineError(f"cannot be used ({error})", where=str(self.path), hint=hint) from error
         finally:
             db.close()

@@ -302,9 +302,9 @@ def explain(error: Exception) -> TicklineError:
     if isinstance(error, duckdb.PermissionException):
         hint = "SQL here reads the store and nothing else; --out FILE writes a result."
         return UsageError("this statement wants a file that is not the store's", where="SQL", hint=hint)
-    if isinstance(error, duckdb.IOException) or not isinstance(error, duckdb.Error):
-        hint = "Run tickline access verify."
-        return TicklineError(f"a file cannot be used ({text})", hint=hint)
+    cut = isinstance(error, duckdb.InvalidInputException) and re.search(r"file '.+\.parquet'", text)
+    if cut or isinstance(error, duckdb.IOException) or not isinstance(error, duckdb.Error):
+        return TicklineError(f"a file cannot be used ({text})", hint="Run tickline access verify.")
     hint = "Views: accesses, daily, sources, rejects, regions; DESCRIBE accesses shows columns."
     return UsageError(text.rstrip("."), where="SQL", hint=hint)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tickline.errors import TicklineError
-from tickline.store.parts import daily_schema, import_arrow
+from tickline.store.parts import daily_schema, import_arrow, used_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,9 @@ def ranks(column: "pyarrow.ChunkedArray") -> "tuple[NDArray[np.int64], pyarrow.A
 
     pa = import_arrow()
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if coded.num_chunks > 1:
+        # Slices of runs: without what they do not hold, one dictionary for all is made ten times as fast.
+        coded = pa.chunked_array([used_only(chunk) for chunk in coded.chunks], coded.type)
     coded = one_chunk(coded.unify_dictionaries())
     values = coded.dictionary
     codes = coded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)

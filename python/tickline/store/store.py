@@ -84,7 +84,7 @@ class Store:
         return self._open
 
     def close(self) -> None:
-        """Close all connections; relations cannot be used any more. More than once is harmless."""
+        """Close all connections, and with them all relations; more than once is harmless."""
         while self._connections:
             self._connections.pop().close()
         if self._open is not None:
@@ -92,7 +92,7 @@ class Store:
             self._open = None
 
     def interrupt(self) -> None:
-        """End the queries under way, from another thread."""
+        """End the queries under way; this may be called from any thread."""
         for connection in self._connections:
             connection.interrupt()
 
@@ -304,10 +304,8 @@ class Store:
 
         Raises
         ------
-        UsageError
-            The statement is wrong, or wants more than to read the store.
-        TicklineError
-            A file of the store is gone or damaged.
+        UsageError, TicklineError
+            The statement is wrong, or wants more than to read the store; a file is gone or damaged.
         """
         from tickline.store.query import connect, register, run
 
@@ -324,7 +322,7 @@ class Store:
         return found
 
     def query(self, sql: str) -> "pyarrow.Table":
-        """Return the answer to a statement; views and errors are those of `relation`. Sums are exact decimals."""
+        """Return the answer to a statement, as for `relation`; sums are exact decimals."""
         from tickline.store.query import running
         from tickline.store.stopping import stoppable
 

@@ -32,7 +32,7 @@ PART_ROWS = 4_000_000
 """A part ends at the first new key behind so many rows."""
 
 # Beyond so many, runs are merged in tiers: the more are open, the smaller the share of memory of each.
-_MOST_RUNS = 16
+_MOST_RUNS = 32
 _MANY_RUNS = 12
 _DAY_MS = 86_400_000
 

@@ -45,7 +45,7 @@ class Claims:
 
     def __init__(self, ledger: Path) -> None:
         self._db = sqlite3.connect(
-            f"file:{ledger}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+            f"{ledger.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
         )
         self._mutex = threading.Lock()
         self._owners: dict[bytes, _Owner] = {}

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tickline import _core
 from tickline.files import Folders
 from tickline.pipelines.access.agents import CLASSES, agent_class
 from tickline.store.parts import NewPart, PartWriter, import_arrow, part_schema
 from tickline.store.pseudonyms import Pseudonyms
-from tickline.store.rows import by_month, daily_of, sort_rows
+from tickline.store.rows import by_month, daily_of, one_chunk, sort_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,12 +137,12 @@ class RowMaker:
         pa = import_arrow()
         import numpy as np
 
-        coded = _one_chunk(rows["remote_ip"])
+        coded = one_chunk(rows["remote_ip"])
         run.addresses = coded.dictionary.to_pylist()
         ids = self._pseudonyms.ids(run.addresses)
         run.ids.append(ids)
         requester = pa.array(ids, pa.uint64()).take(coded.indices)
-        agents = _one_chunk(rows["user_agent"])
+        agents = one_chunk(rows["user_agent"])
         classes = [CLASSES.index(agent_class(agent)) for agent in [*agents.dictionary.to_pylist(), None]]
         codes = agents.indices.fill_null(len(classes) - 1).to_numpy()
         coded_class = pa.DictionaryArray.from_arrays(
@@ -150,9 +150,3 @@ class RowMaker:
         )
         rows = rows.drop_columns(["remote_ip", "user_agent"])
         return rows.append_column("requester_id", requester).append_column("agent_class", coded_class)
-
-
-def _one_chunk(column: "pyarrow.ChunkedArray") -> Any:
-    pa = import_arrow()
-    whole = column.combine_chunks()
-    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole

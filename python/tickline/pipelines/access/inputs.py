@@ -284,7 +284,12 @@ def _local(raw: str, found: Found) -> Iterator[Input]:
             found.problems.append(explain_os_error(error, path))
             continue
         identity = f"{status.st_dev}:{status.st_ino}"
-        yield Input(os.path.abspath(path), status.st_size, status.st_mtime_ns, identity)  # noqa: PTH100
+        yield Input(_absolute(path), status.st_size, status.st_mtime_ns, identity)
+
+
+def _absolute(path: str) -> str:
+    # Behind a link, `..` leads elsewhere than the text says.
+    return os.path.realpath(path) if ".." in Path(path).parts else os.path.abspath(path)  # noqa: PTH100
 
 
 def _remote(place: S3Location, client: S3Client, found: Found) -> Iterator[Input]:

@@ -1,13 +1,14 @@
 """Taking away what nobody needs any more: files that commits replaced, what killed runs left, old results."""
 
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tickline.errors import UsageError, explain_os_error
+from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.files import TEMPORARY_PREFIX, Folders, remove_temporary
 from tickline.pipelines.access.summary_cache import CacheFolder, lock_cache
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["Report", "vacuum"]
 
 _KEPT_H = 24.0
+# More than any clock shows; what is longer would not fit into 64 bits.
+_MOST_H = 1e7
 _ROWS = 1_000
+# An edited ledger must not have other files deleted.
+_OWN_FILE = re.compile(r"(parts|daily)/[0-9]{4,}-[0-9]{2}/[^/]+\.parquet")
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ def vacuum(folder: "StoreFolder", *, hours: float = _KEPT_H, now_ms: int | None 
     if not hours >= 0:
         raise UsageError("must not be negative", where="hours")
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    before_ms = now_ms - int(hours * 3_600_000)
+    before_ms = now_ms - int(min(hours, _MOST_H) * 3_600_000)
     report = Report()
     try:
         with folder.writing():
@@ -95,6 +100,10 @@ def _remove_replaced(folder: "StoreFolder", before_ms: int, report: Report) -> N
         folders = Folders()
         for row in some:
             path = folder.path / row["path"]
+            if not _OWN_FILE.fullmatch(row["path"]):
+                what = f"names {row['path']!r} as a file of the store, which it cannot be"
+                hint = "Run tickline access verify; restore ledger.sqlite from a backup."
+                raise TicklineError(what, where=str(ledger.path), hint=hint)
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 folders.changed(path.parent)

@@ -20,8 +20,8 @@ from tickline.pipelines.access.verify_ledger import check_addresses, check_ledge
 from tickline.pipelines.access.verify_parts import Content, check_content
 from tickline.pipelines.access.verify_sources import check_source, choose_sources, still_there
 from tickline.store.ledger import Ledger, PartFile, Snapshot
-from tickline.store.parts import file_hash
-from tickline.store.query import open_connection, running
+from tickline.store.parts import file_hash, import_arrow
+from tickline.store.query import import_duckdb, open_connection, running
 
 if TYPE_CHECKING:
     from tickline.store.folder import StoreFolder
@@ -123,8 +123,11 @@ def verify(
     Raises
     ------
     TicklineError
-        The ledger cannot be read at all.
+        The ledger cannot be read at all, or an extra is not installed.
     """
+    # What is not installed must not look like damage.
+    import_arrow()
+    import_duckdb()
     progress = progress or Progress()
     findings = Findings()
     began = time.time()
