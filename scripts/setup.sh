@@ -132,7 +132,7 @@ else
     if ! stamp_is package "$wanted"; then
         say "building Tickline and installing it into .venv (about a minute)"
         pip uninstall --yes tickline 2>/dev/null || true
-        pip install '.[access]'
+        pip install '.[access,report]'
         echo "$wanted" >.venv/.tickline-package
     fi
 fi
