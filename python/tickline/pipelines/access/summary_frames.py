@@ -160,9 +160,11 @@ class AssetTable:
         return self._ranked[dataset]
 
     def paths_of(self, dataset: int) -> "pyarrow.Array":
+        """Return the paths of a dataset, in no order."""
         import pyarrow as pa
 
-        return self.paths.take(pa.array(self.in_order(dataset)))
+        begin, end = range_of(self._ordered, dataset)
+        return self.paths.take(pa.array(self._by_dataset[begin:end]))
 
     def ranks(self, wanted: "NDArray[np.bool_]") -> "NDArray[np.int64]":
         """Return the place of each asset within its dataset, for the datasets that are wanted."""

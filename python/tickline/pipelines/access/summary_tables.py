@@ -254,12 +254,14 @@ class _Reader:
         }
 
     def undetermined(self) -> Totals:
+        import pyarrow.compute as pc
+
         if UNDETERMINED not in self.numbers:
             return {"keys": 0, "bytes_sent": 0, "number_of_requests": 0}
         paths = self._asset_table().paths_of(self.number(UNDETERMINED))
         totals = self.totals(UNDETERMINED)
         return {
-            "keys": len(paths) - (NO_PATH in paths.to_pylist()),
+            "keys": len(paths) - (pc.sum(pc.equal(paths, NO_PATH)).as_py() or 0),
             "bytes_sent": totals["total_bytes_sent"],
             "number_of_requests": totals["number_of_requests"],
         }
