@@ -187,7 +187,7 @@ def _moments(name: str, count: int, tmp_path: Path, chance: random.Random) -> No
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [pytest.param(name, 20 // len(CASES), id=name) for name in CASES]
+    [pytest.param(name, 6 // len(CASES), id=name) for name in CASES]
     + [pytest.param(name, 200 // len(CASES), id=f"{name}-long", marks=pytest.mark.soak) for name in CASES],
 )
 def test_a_killed_run_goes_on_to_the_same_store(
@@ -197,7 +197,7 @@ def test_a_killed_run_goes_on_to_the_same_store(
     _moments(name, count, tmp_path, random.Random(17))
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", CASES)
 def test_a_kill_around_each_lasting_change_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, every: int

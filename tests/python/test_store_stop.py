@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ from python.store_support import ingest_files
 from tickline.cli.common import answering
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) a, range(1000) b"
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background has them ignore Ctrl-C, and so all their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +64,18 @@ def test_a_query_that_would_take_for_ever_is_stopped(made: Path, number: int, co
 
 def test_interrupting_from_another_thread_ends_a_query_in_a_notebook(made: Path) -> None:
     with tl.access.Store(made / "store") as store:
-        timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
+        timers = [
+            threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)),
+            # Should the signal be lost, the query ends all the same, and the test fails.
+            threading.Timer(30.0, store.interrupt),
+        ]
+        for timer in timers:
+            timer.start()
         with pytest.raises(KeyboardInterrupt):
             store.query(ENDLESS)
-        timer.join()
+        for timer in timers:
+            timer.cancel()
+            timer.join()
         assert store.query("SELECT count(*) AS n FROM accesses")["n"].to_pylist() == [100]
 
 
