@@ -160,7 +160,7 @@ def test_lines_may_end_as_on_windows_and_the_last_one_without_newline(tmp_path: 
         (b'{"a": {"D": "\\ud800"}}', "line 1 holds half of a surrogate pair"),
         (b'{"a":' * 100_000, "JSON"),
         (b"\x1f\x8bnonsense", "gzip data"),
-        (gzip.compress(b"x" * 10_000)[:-20], "gzip data ends too early"),
+        (gzip.compress(b"x" * 10_000, mtime=0)[:-20], "gzip data ends too early"),
         (b"\x28\xb5\x2f\xfd\x00\x00", "is not UTF-8"),
     ],
 )

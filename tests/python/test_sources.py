@@ -38,8 +38,13 @@ def zstd(data: bytes, **more: object) -> bytes:
     ("name", "data"),
     [
         ("plain.log", TEXT),
-        ("one.log.gz", gzip.compress(TEXT)),
-        ("members.log.gz", gzip.compress(TEXT[:1000]) + gzip.compress(b"") + gzip.compress(TEXT[1000:])),
+        ("one.log.gz", gzip.compress(TEXT, mtime=0)),
+        (
+            "members.log.gz",
+            gzip.compress(TEXT[:1000], mtime=0)
+            + gzip.compress(b"", mtime=0)
+            + gzip.compress(TEXT[1000:], mtime=0),
+        ),
         ("padded.log.gz", gzip.compress(TEXT) + bytes(300_000)),
         ("one.log.zst", zstd(TEXT)),
         ("frames.log.zst", zstd(TEXT[:1000]) + zstd(b"") + zstd(TEXT[1000:], write_checksum=True)),
