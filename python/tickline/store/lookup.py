@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from tickline.store.ledger import PartFile
 from tickline.store.merge import open_part
 from tickline.store.parts import import_arrow, part_schema
+from tickline.store.rows import one_chunk
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow
+    from numpy.typing import NDArray
 
     from tickline.store.folder import StoreFolder
 
@@ -62,20 +65,27 @@ def _rows_of_key(path: Path, key: str | None) -> "list[pyarrow.Table]":
     pa = import_arrow()
     found: list[pyarrow.Table] = []
     with open_part(path, "accesses", _footer(path)) as file:
-        names = file.schema_arrow.names
-        rest = [name for name in names if name != "key"]
-        for number in _groups_of_key(file.metadata, names.index("key"), key):
-            # Runs of one month overlap, and most of them do not hold the key: its column tells.
-            keys = file.read_row_group(number, columns=["key"], use_threads=False)["key"]
-            mask = keys.is_null() if key is None else pa.compute.equal(keys, key)
-            if not pa.compute.any(mask).as_py():
+        column = file.schema_arrow.get_field_index("key")
+        for number in _groups_of_key(file.metadata, column, key):
+            # Overlapping runs mostly lack the key, but compacted ones hold it: one reading
+            # of all columns is cheaper than two.
+            table = file.read_row_group(number, use_threads=False)
+            rows = _places(one_chunk(table["key"]), key)
+            if not len(rows):
                 continue
-            table = file.read_row_group(number, columns=rest, use_threads=False)
-            table = table.add_column(names.index("key"), "key", keys).filter(mask)
+            table = table.take(pa.array(rows))
             texts = {"key": pa.string(), "operation": pa.string(), "agent_class": pa.string()}
             schema = pa.schema([field.with_type(texts.get(field.name, field.type)) for field in table.schema])
             found.append(table.cast(schema))
     return found
+
+
+def _places(keys: "pyarrow.DictionaryArray", key: str | None) -> "NDArray[np.int64]":
+    """Return the rows of a key: its code is looked for, the text itself only once."""
+    import numpy as np
+
+    code = len(keys.dictionary) if key is None else keys.dictionary.index(key).as_py()
+    return np.flatnonzero(keys.indices.fill_null(len(keys.dictionary)).to_numpy() == code)
 
 
 def _groups_of_key(metadata: Any, column: int, key: str | None) -> Iterator[int]:
