@@ -25,8 +25,10 @@ def differences(said: dict[str, Any], true: dict[str, Any]) -> list[str]:
     wrong = [
         f"{name} is no dataset of the generator" for name in said["datasets"] if name not in true["datasets"]
     ]
-    pairs = [("the archive", said["archive"], true["archive"])]
-    pairs += [(name, said["datasets"].get(name, {}), totals) for name, totals in true["datasets"].items()]
+    pairs = [("the archive", said["archive"], true["archive"]["totals"])]
+    pairs += [
+        (name, said["datasets"].get(name, {}), found["totals"]) for name, found in true["datasets"].items()
+    ]
     for name, ours, theirs in pairs:
         wrong += [
             f"{name}, {measure}: {ours.get(measure)}, but the truth is {theirs[measure]}"
