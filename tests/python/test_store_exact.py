@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from python.ingest_support import small_runs
-from python.s3_support import find_versitygw, moto, sdk, set_environment, versitygw
+from python.s3_support import moto, sdk, set_environment, versitygw
 from tickline.fake import generate_access
 from tickline.pipelines.access.compact import compact
 from tickline.pipelines.access.ingest_options import IngestOptions
@@ -214,8 +214,6 @@ def test_logs_in_s3_give_what_local_ones_give(
     monkeypatch: pytest.MonkeyPatch,
     server: str,
 ) -> None:
-    if server == "versitygw" and find_versitygw() is None:
-        pytest.skip("versitygw is not installed")
     with moto() if server == "moto" else versitygw(tmp_path) as endpoint:
         set_environment(monkeypatch, endpoint)
         with sdk(endpoint) as client:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from tickline.errors import TicklineError, explain_os_error
 from tickline.store.ledger_schema import MIGRATIONS, SCHEMA, put, requester_seal, update
+from tickline.store.parts import NewPart
 from tickline.store.settings import FORMAT
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tickline.store.parts import NewPart
 
 __all__ = ["Ledger", "PartFile", "RegionSnapshot", "Snapshot", "signed", "unsigned"]
 
@@ -36,7 +36,7 @@ _PART_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class PartFile:
+class PartFile(NewPart):
     """A Parquet file of the store.
 
     Attributes
@@ -60,18 +60,6 @@ class PartFile:
     """
 
     id: int
-    kind: str
-    path: str
-    hash: bytes
-    size_bytes: int
-    rows: int
-    month: str
-    first_key: str | None
-    last_key: str | None
-    has_null_key: bool
-    first_day: int
-    last_day: int
-    level: int
     added: int
 
 
@@ -230,7 +218,7 @@ class Ledger:
         row = {"id": number, "kind": kind, "made_ms": made_ms, "days": json.dumps(sorted(set(days)))}
         return put(self.db, "commits", row)
 
-    def add_part(self, commit: int, part: "NewPart") -> int:
+    def add_part(self, commit: int, part: NewPart) -> int:
         """Make a finished file a part of the store; only inside a transaction."""
         row: dict[str, Any] = {name: getattr(part, name) for name in part.__dataclass_fields__}
         row |= {"has_null_key": int(part.has_null_key), "added": commit, "removed": None, "removed_ms": None}

@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ class Finished:
     waiting: Waiting = field(default_factory=Waiting)
 
 
-class Unit:
+class Unit(ABC):
     """Work whose `steps` may run in any threads; its result, `finished`, is complete when all are done."""
 
     def __init__(self, reader: Reader, maker: RowMaker | None, claims: Claims, store: Path) -> None:
@@ -115,9 +116,9 @@ class Unit:
         # Requesters of the runs so far: a source of a thousand runs meets most of them in each.
         self._requesters: set[int] = set()
 
+    @abstractmethod
     def steps(self) -> Iterator[Callable[[], None]]:
         """Yield what is to be done, in order."""
-        raise NotImplementedError
 
     def discard(self) -> None:
         """Remove the files that were made, unless a commit that names them may have begun."""
