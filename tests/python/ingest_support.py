@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from python.access_support import log
 from tickline import access, accounting
 from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_units
 from tickline.pipelines.access.ingest import ingest
@@ -171,3 +173,24 @@ def names(store: Path) -> dict[str, int]:
 def utc(day: str) -> datetime.date:
     """Return a day."""
     return datetime.date.fromisoformat(day)
+
+
+def units_of_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of logs of several units: groups, ranges, compressed."""
+    small_runs(monkeypatch, 20_000, small=15_000)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.log").write_bytes(log(number * 100, number * 100 + (80 if number == 3 else 20)))
+    (folder / "5.log.gz").write_bytes(gzip.compress(log(900, 1000)))
+    return folder
+
+
+def goes_on(store: Path, raw: Path) -> None:
+    """Check that the next run makes what an undisturbed one would have, and leaves nothing lying about."""
+    assert not take(store, raw).problems
+    assert without_requesters(everything(store)[0]) == oracle(
+        {file.read_bytes(): file for file in sorted(raw.iterdir())}.values()
+    )
+    assert files_below(store) == named_files(store)
+    assert set(sources(store)) <= {"live", "replaced"}

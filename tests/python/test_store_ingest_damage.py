@@ -14,12 +14,11 @@ from python.access_support import line, log
 from python.ingest_support import (
     everything,
     files_below,
-    named_files,
+    goes_on,
     oracle,
-    small_runs,
-    sources,
     states,
     take,
+    units_of_logs,
     without_requesters,
 )
 from tickline.pipelines.access import ingest_read
@@ -38,23 +37,7 @@ def threads(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of logs of several units: groups, ranges, compressed."""
-    small_runs(monkeypatch, 20_000, small=15_000)
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    for number in range(5):
-        (folder / f"{number}.log").write_bytes(log(number * 100, number * 100 + (80 if number == 3 else 20)))
-    (folder / "5.log.gz").write_bytes(gzip.compress(log(900, 1000)))
-    return folder
-
-
-def _goes_on(store: Path, raw: Path) -> None:
-    """Check that the next run makes what an undisturbed one would have, and leaves nothing lying about."""
-    assert not take(store, raw).problems
-    assert without_requesters(everything(store)[0]) == oracle(
-        {file.read_bytes(): file for file in sorted(raw.iterdir())}.values()
-    )
-    assert files_below(store) == named_files(store)
-    assert set(sources(store)) <= {"live", "replaced"}
+    return units_of_logs(tmp_path, monkeypatch)
 
 
 def _damaged(raw: Path, how: str) -> str:
@@ -86,7 +69,7 @@ def test_a_damaged_source_is_named_and_the_others_are_taken(
     assert name in str(report.problems[0])
     assert without_requesters(everything(store)[0]) == oracle(good)
     (raw / name).write_bytes(gzip.compress(log(2000, 2100)))
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 def test_a_source_that_goes_bad_keeps_the_rows_it_had(tmp_path: Path, raw: Path, threads: int) -> None:
@@ -154,7 +137,7 @@ def test_a_file_that_changes_while_it_is_read(
     assert len(report.problems) == report.states["failed"] == 1
     assert "while it was read" in str(report.problems[0])
     everything(store)
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 def test_a_file_that_grows_while_it_is_read_is_taken_as_far_as_it_was(
@@ -176,7 +159,7 @@ def test_a_file_that_grows_while_it_is_read_is_taken_as_far_as_it_was(
         assert not take(store, file, threads=threads).problems
     assert len(everything(store)[0]) == 80
     assert states(take(store, file)) == {"grown": 1}
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 def test_a_copy_of_a_source_that_fails_is_taken_itself(
@@ -195,7 +178,7 @@ def test_a_copy_of_a_source_that_fails_is_taken_itself(
         report = take(tmp_path / "store", raw, threads=threads)
         assert report.states["failed"] == 1
     assert len(everything(tmp_path / "store")[0]) == 4 * 20 + 80 + 100
-    _goes_on(tmp_path / "store", raw)
+    goes_on(tmp_path / "store", raw)
 
 
 def test_numbers_that_no_object_has_are_a_fault_of_their_source(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import resource
 import sqlite3
@@ -19,12 +18,11 @@ from python.access_support import log
 from python.ingest_support import (
     everything,
     files_below,
+    goes_on,
     named_files,
-    oracle,
-    small_runs,
     sources,
     take,
-    without_requesters,
+    units_of_logs,
 )
 from tickline import files
 from tickline.errors import TicklineError
@@ -47,23 +45,7 @@ def threads(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of logs of several units: groups, ranges, compressed."""
-    small_runs(monkeypatch, 20_000, small=15_000)
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    for number in range(5):
-        (folder / f"{number}.log").write_bytes(log(number * 100, number * 100 + (80 if number == 3 else 20)))
-    (folder / "5.log.gz").write_bytes(gzip.compress(log(900, 1000)))
-    return folder
-
-
-def _goes_on(store: Path, raw: Path) -> None:
-    """Check that the next run makes what an undisturbed one would have, and leaves nothing lying about."""
-    assert not take(store, raw).problems
-    assert without_requesters(everything(store)[0]) == oracle(
-        {file.read_bytes(): file for file in sorted(raw.iterdir())}.values()
-    )
-    assert files_below(store) == named_files(store)
-    assert set(sources(store)) <= {"live", "replaced"}
+    return units_of_logs(tmp_path, monkeypatch)
 
 
 def _whole(store: Path) -> None:
@@ -93,7 +75,7 @@ def test_a_disk_that_is_full_while_files_are_written(
         assert [problem.what for problem in report.problems] == ["the disk is full"]
         assert report.states["failed"] == 0, "no fault of a source"
     _whole(tmp_path / "store")
-    _goes_on(tmp_path / "store", raw)
+    goes_on(tmp_path / "store", raw)
 
 
 @contextmanager
@@ -120,7 +102,7 @@ def test_files_that_may_not_grow(tmp_path: Path, raw: Path, threads: int, size: 
     assert problems or size >= 66_000
     assert all(str(problem) for problem in problems)
     _whole(store)
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 3, 6])
@@ -145,7 +127,7 @@ def test_a_ledger_that_is_full(
         report = take(store, raw, threads=threads)
         assert [problem.what for problem in report.problems] == ["the disk is full"]
     _whole(store)
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 MOMENTS = [
@@ -190,7 +172,7 @@ def test_an_interrupt_at_the_commit_harms_nothing(
         with pytest.raises(error):
             take(store, raw, threads=2)
     assert set(named_files(store)) <= set(files_below(store)), "a file that counts is gone"
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 class _Interrupt(Progress):
@@ -217,7 +199,7 @@ def test_an_interrupt_while_reading_ends_the_run(
         take(store, raw, threads=threads, progress=_Interrupt(after, error))
     assert threading.active_count() == before
     _whole(store)
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 def test_a_kill_between_commit_and_end_leaves_content_that_leaves(
@@ -231,7 +213,7 @@ def test_a_kill_between_commit_and_end_leaves_content_that_leaves(
         with pytest.raises(KeyboardInterrupt):
             take(store, raw)
     assert sources(store)["leaving"] == 1
-    _goes_on(store, raw)
+    goes_on(store, raw)
     assert sources(store) == {"live": 6, "replaced": 1}
 
 
@@ -248,7 +230,7 @@ def test_a_ledger_that_another_program_holds_is_named(
         assert "locked" in str(report.problems[0])
     finally:
         holder.close()
-    _goes_on(store, raw)
+    goes_on(store, raw)
 
 
 def test_a_file_that_is_no_log_and_not_called_like_one_is_not_taken(tmp_path: Path) -> None:
