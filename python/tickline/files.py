@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tickline.errors import SourceError
 
-__all__ = ["TEMPORARY_PREFIX", "Folders", "WholeFile", "remove_temporary", "write_whole"]
+__all__ = ["TEMPORARY_PREFIX", "Folders", "WholeFile", "remove_temporary", "sha256_of", "write_whole"]
 
 TEMPORARY_PREFIX = ".tickline-tmp-"
 
@@ -166,3 +166,12 @@ def _remove_unlocked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def sha256_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file in hex, None if it does not exist."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None

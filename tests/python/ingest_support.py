@@ -17,7 +17,7 @@ from tickline import access, accounting
 from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_units
 from tickline.pipelines.access.ingest import ingest
 from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
-from tickline.pipelines.access.reduce import Progress
+from tickline.progress import Progress
 from tickline.reference.s3_access import ReferenceFilter, reference_lines, reference_parse
 from tickline.sources import open_source
 from tickline.store.folder import StoreFolder

@@ -21,7 +21,8 @@ from tickline.pipelines.access.compact import compact
 from tickline.pipelines.access.export import export_native
 from tickline.pipelines.access.ingest import ingest
 from tickline.pipelines.access.ingest_options import IngestOptions
-from tickline.pipelines.access.summaries import SummaryOptions, summarize
+from tickline.pipelines.access.summaries import summarize
+from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger import Ledger
 

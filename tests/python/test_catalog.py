@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.access_summaries_reference import Entry, decode, owners_of
-from tickline.errors import TicklineError
+from tickline.errors import TicklineError, UsageError
 from tickline.pipelines.access import catalog as module
+from tickline.pipelines.access import catalog_file
 from tickline.pipelines.access.catalog import Catalog, decode_key, load_catalog
 
 HEADER = "key\tdataset\tversion\tpath\n"
@@ -174,14 +175,15 @@ def test_what_is_no_catalog_gets_a_sentence(tmp_path: Path, data: bytes, words: 
 
 
 def test_a_catalog_that_is_not_there_gets_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(TicklineError, match="the catalog cannot be read: does not exist"):
+    with pytest.raises(UsageError, match="the catalog cannot be read: does not exist"):
         load_catalog(tmp_path / "none")
-    with pytest.raises(TicklineError, match="the catalog cannot be read: is a folder"):
+    with pytest.raises(TicklineError, match="the catalog cannot be read: is a folder") as caught:
         load_catalog(tmp_path)
+    assert not isinstance(caught.value, UsageError)
 
 
 def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LARGEST_BYTES", 2**20)
+    monkeypatch.setattr(catalog_file, "_LARGEST_BYTES", 2**20)
     path = _tsv(tmp_path, gzip.compress(b"\0" * 2**24))
     with pytest.raises(TicklineError, match="too large"):
         load_catalog(path)

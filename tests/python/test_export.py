@@ -39,9 +39,11 @@ from reference.access_summaries_reference import (
 )
 from tickline.errors import TicklineError, UsageError
 from tickline.pipelines.access import export_files, summary_frames, summary_tables
-from tickline.pipelines.access.export import ExportReport, check_out, export_native
+from tickline.pipelines.access.export import export_native
+from tickline.pipelines.access.export_record import ExportReport, check_out
 from tickline.pipelines.access.state import lock
-from tickline.pipelines.access.summaries import SummaryOptions, summarize
+from tickline.pipelines.access.summaries import summarize
+from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.store.folder import StoreFolder
 
 ENTRIES = [
@@ -315,14 +317,17 @@ def test_hostile_names_stay_inside_and_apart(tmp_path: Path) -> None:
     ]
     with open_store(tmp_path / "store") as store:
         add(store, rows)
-        report = _export(store, out)
+        _export(store, out)
     assert {path.name for path in tmp_path.iterdir()} == {"deep", "store"}
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["er"]
+    rows_of_names = [row.split("\t") for row in (out / "names.tsv").read_text().split("\n")[1:-1]]
+    place_of = {name: place for place, name in rows_of_names}
+    places = {name: place_of[name.replace("\x1b", "%1B")] for name in HOSTILE}
     folders = sorted(path.name for path in (out / "summaries").iterdir())
-    assert folders == sorted([*report.folders.values(), "archive"])
+    assert folders == sorted([*places.values(), "archive"])
     assert len({name.lower() for name in folders}) == len(HOSTILE) + 1
     for number, name in enumerate(HOSTILE):
-        lines = (out / "summaries" / report.folders[name] / "by_asset.tsv").read_bytes().split(b"\n")
+        lines = (out / "summaries" / places[name] / "by_asset.tsv").read_bytes().split(b"\n")
         assert lines[1] == f"../../{number}%01.nwb\t{number}\t1\t1\t1".encode()
     names = (out / "names.tsv").read_bytes().decode().split("\n")
     assert len(names) == len(HOSTILE) + 2
@@ -445,7 +450,8 @@ import os, signal, sys
 from pathlib import Path
 import tickline.files
 from tickline.pipelines.access.export import export_native
-from tickline.pipelines.access.summaries import SummaryOptions, summarize
+from tickline.pipelines.access.summaries import summarize
+from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.store.folder import StoreFolder
 
 left = int(sys.argv[4])

@@ -289,8 +289,8 @@ def test_every_word_of_a_store_stands_in_the_page_on_stores() -> None:
     from tickline.pipelines.access.agents import CLASSES
     from tickline.pipelines.access.region_labels import BOGON, RESERVED
     from tickline.pipelines.access.report.words import FILTERED
-    from tickline.pipelines.access.summaries import POLICIES
     from tickline.pipelines.access.summary_assets import TYPES
+    from tickline.pipelines.access.summary_options import POLICIES
 
     text = STORE_PAGE.read_text(encoding="utf-8")
     folder = ROOT / "python" / "tickline" / "pipelines" / "access"

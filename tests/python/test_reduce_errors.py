@@ -17,7 +17,8 @@ import pytest
 from python.access_support import HEADER, command, environment, log, options, rows, run, tree
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.pipelines.access import output, work
-from tickline.pipelines.access.reduce import Progress, reduce
+from tickline.pipelines.access.reduce import reduce
+from tickline.progress import Progress
 
 
 def put(path: Path, data: bytes) -> Path:

@@ -20,8 +20,9 @@ from tickline.fake import regions as generated
 from tickline.pipelines.access import regions
 from tickline.pipelines.access.bogons import BOGONS, EXCEPTIONS, bogon_networks
 from tickline.pipelines.access.region_labels import clean_label
+from tickline.pipelines.access.region_lookup import Labeler
 from tickline.pipelines.access.region_sources import Wanted, read_region_file
-from tickline.pipelines.access.regions import Labeler, label_requesters, update_regions
+from tickline.pipelines.access.regions import label_requesters, update_regions
 from tickline.store.folder import StoreFolder
 
 
@@ -172,7 +173,6 @@ def test_files_that_cannot_be_read_get_a_sentence(tmp_path: Path, folder: StoreF
         for _ in range(33):
             packed.write(b"[" + b" " * (1 << 20))
     for name, message in (
-        ("absent", "does not exist"),
         (".", "is a folder"),
         ("pipe", "not a regular file"),
         ("huge", "too large"),
@@ -180,6 +180,9 @@ def test_files_that_cannot_be_read_get_a_sentence(tmp_path: Path, folder: StoreF
         ("bomb.gz", "too large for a JSON file"),
     ):
         with pytest.raises(SourceError, match=message):
+            update_regions(folder, [str(tmp_path / name)])
+    for name in ("absent", "cut.gz/below"):
+        with pytest.raises(UsageError, match=r"does not exist|stands below something that is not a folder"):
             update_regions(folder, [str(tmp_path / name)])
     assert folder.ledger.snapshots() == []
 

@@ -97,8 +97,11 @@ def kill_and_go_on(place: Place, count: int, chance: random.Random) -> None:
     lasts = time.monotonic() - (locked if locked > began else began)
     undisturbed = place.exported()
     assert len(undisturbed) > 200
-    killed = unfinished = 0
-    for _ in range(count):
+    killed = unfinished = tries = 0
+    # A machine that is suddenly quicker ends some runs before their kill: then once more.
+    while killed < count:
+        tries += 1
+        assert tries <= 5 * count, "most runs end before they are killed"
         place.renew()
         lock = place.store / "lock"
         before = lock.stat().st_mtime_ns
@@ -113,8 +116,6 @@ def kill_and_go_on(place: Place, count: int, chance: random.Random) -> None:
         place.finish()
         assert place.exported() == undisturbed
         assert place.findings() == []
-    # A machine that is suddenly faster ends some runs before their kill.
-    assert killed >= count * 0.4
     assert unfinished >= count * 0.3
 
 

@@ -94,10 +94,45 @@ def test_query_writes_every_format(store: Path, tmp_path: Path) -> None:
     assert "odd,%22key" in _out("query", SQL, "--store", store, "--format", "table")
     for ending in ("tsv", "csv", "json", "parquet"):
         target = tmp_path / f"out.{ending}"
-        assert "1 rows written" in _out("query", SQL, "--store", store, "--out", target)
+        assert "1 row written" in _out("query", SQL, "--store", store, "--out", target)
     assert pa.parquet.read_table(tmp_path / "out.parquet").to_pylist() == expected
     assert json.loads((tmp_path / "out.json").read_text()) == expected
     assert json.loads(_out("query", "FROM accesses WHERE false", "--store", store, "--json")) == []
+
+
+@pytest.mark.parametrize("ending", ["json", "parquet"])
+def test_columns_of_one_name_are_refused_where_only_one_would_be_left(
+    store: Path, tmp_path: Path, ending: str
+) -> None:
+    sql = 'SELECT a.key, b.key, 1 AS "n\\u", 2 AS n FROM daily a, daily b LIMIT 1'
+    target = tmp_path / f"out.{ending}"
+    done = run("access", "query", sql, "--store", store, "--out", target, check=2)
+    words = f"several columns have one name (key), and {ending} takes each name once. Give them names"
+    assert words in done.stderr.decode()
+    assert not target.exists()
+    # In a text a header may name two columns alike, and none is lost.
+    header, row = _out("query", sql, "--store", store).splitlines()
+    assert header.split("\t") == ["key", "key", "n\\u", "n"]
+    assert len(row.split("\t")) == 4
+    with tl.access.Store(store) as opened:
+        assert opened.query(sql).num_columns == 4
+
+
+def test_counts_are_followed_by_one_thing_or_several(tmp_path: Path) -> None:
+    (tmp_path / "one.log").write_bytes(log(0, 1))
+    one = tmp_path / "one"
+    ingest_files(one, tmp_path / "one.log")
+    assert "2 files, 1 row, 1 source were checked, 1 source read again" in _out("verify", "--store", one)
+    words = " ".join(_out("status", "--store", one).split())
+    assert "sources 1 1 name " in words
+    assert "1 line " in words
+    assert _out("compact", "--store", one, "--min-runs", 1).startswith("1 month, 1 row: 2 files -> 2, ")
+    assert _out("vacuum", "--store", one, "--hours", 0).startswith("2 files removed (")
+    told = _out("forget-addresses", "--store", one, "--yes")
+    assert told == "1 requester got its region, 1 file was deleted.\n"
+    victim = next((one / "daily").rglob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:-1])
+    assert "1 finding. " in run("access", "verify", "--store", one, check=1).stdout.decode()
 
 
 def test_times_lists_and_control_characters_fit_into_cells(store: Path) -> None:
@@ -136,6 +171,12 @@ def test_summary_views_are_brought_up_to_date(store: Path) -> None:
         (["vacuum", "--hours", "-1"], 2, ""),
         (["forget-addresses"], 2, "--yes"),
         (["status", "--inventory", "/no/such/list"], 2, "/no/such/list"),
+        (["summarize", "--catalog", "/no/catalog"], 2, "/no/catalog: the catalog cannot be read: does not"),
+        (["export", "--out", "out", "--catalog", "/etc/passwd/x"], 2, "/etc/passwd/x: the catalog cannot"),
+        (["query", "FROM totals", "--catalog", "/no/catalog"], 2, "/no/catalog: the catalog cannot be read"),
+        (["summarize", "--catalog", "/"], 1, "/: the catalog cannot be read: is a folder."),
+        (["regions", "update", "--source", "VPN=/no/list"], 2, "/no/list: does not exist. Write FILE"),
+        (["regions", "update", "--source", "/"], 1, "/: is a folder"),
     ],
 )
 def test_wrong_usage_is_a_sentence(store: Path, arguments: list[str], code: int, words: str) -> None:
@@ -188,6 +229,16 @@ def test_forget_addresses_asks_on_a_terminal(store: Path) -> None:
     assert "0 files were deleted" in _out("forget-addresses", "--store", store, "--yes")
 
 
+def test_forget_addresses_tells_in_json_what_it_did(store: Path) -> None:
+    assert b"--yes" in run("access", "forget-addresses", "--store", store, "--json", check=2).stderr
+    assert (store / "private" / "ips.sqlite").exists()
+    found = json.loads(_out("forget-addresses", "--store", store, "--yes", "--json"))
+    assert found == {"labelled": 200, "files": 1}
+    assert not (store / "private").exists()
+    again = json.loads(_out("forget-addresses", "--store", store, "--yes", "--json", "--quiet"))
+    assert again == {"labelled": 0, "files": 0}
+
+
 def test_help_shows_examples_and_loads_neither_arrow_nor_duckdb() -> None:
     for command in ("status", "query", "verify", "compact", "vacuum", "forget-addresses"):
         shown = CliRunner().invoke(app, ["access", command, "--help"])
@@ -213,7 +264,7 @@ def test_a_store_in_a_notebook(tmp_path: Path) -> None:
             store.status()
         report = store.ingest(tmp_path / "a.log", keys="all", threads=1)
         assert report.rows == 50
-        assert repr(store) == f"Store({str(tmp_path / 'store')!r}): 50 rows of 1 sources, 2024-05 to 2024-05"
+        assert repr(store) == f"Store({str(tmp_path / 'store')!r}): rows 50, sources 1, 2024-05 to 2024-05"
         assert store.status()["rows"] == 50
         assert store.table().num_rows == store.table("accesses").num_rows == 50
         assert store.query("SELECT count(*) AS n FROM daily").to_pylist() == [{"n": 50}]

@@ -27,9 +27,9 @@ from python.store_support import (
 from tickline.errors import TicklineError
 from tickline.pipelines.access import compact as module
 from tickline.pipelines.access.compact import compact, compact_months, daily_from_parts, needs_compaction
-from tickline.pipelines.access.reduce import Progress
 from tickline.pipelines.access.vacuum import vacuum
 from tickline.pipelines.access.verify import verify
+from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger import PartFile, Snapshot
 

@@ -30,7 +30,7 @@ from tickline.pipelines.access import ingest_commit
 from tickline.pipelines.access.ingest import ingest
 from tickline.pipelines.access.ingest_commit import Committer
 from tickline.pipelines.access.ingest_options import IngestOptions
-from tickline.pipelines.access.reduce import Progress
+from tickline.progress import Progress
 from tickline.store.ledger import Ledger
 
 pytest.importorskip("pyarrow")

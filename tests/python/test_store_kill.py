@@ -158,8 +158,11 @@ def _moments(name: str, count: int, tmp_path: Path, chance: random.Random) -> No
     undisturbed = _state(store)
     assert len(undisturbed["rows"]) > 10_000
     assert files_below(store) == named_files(store)
-    killed = half_done = 0
-    for _ in range(count):
+    killed = half_done = tries = 0
+    # A busy machine may be quicker now than it was before, and end a run before its kill: then once more.
+    while killed < count:
+        tries += 1
+        assert tries <= 5 * count, "most runs end before they are killed"
         renew()
         before = files_below(store)
         process = subprocess.Popen(
@@ -180,7 +183,6 @@ def _moments(name: str, count: int, tmp_path: Path, chance: random.Random) -> No
         _whole(command)
         assert files_below(store) == named_files(store), "leftovers"
         assert _state(store) == undisturbed
-    assert killed >= count * 0.4
     # On a busy machine most of the time goes by before the first file; the other test counts on no clock.
     assert half_done
 

@@ -120,7 +120,13 @@ def test_a_connection_stays_at_its_commit(store: StoreFolder) -> None:
         "COPY accesses TO '{part}' (FORMAT parquet, USE_TMP_FILE false)",
         "EXPLAIN ANALYZE COPY accesses TO '{part}' (FORMAT parquet, USE_TMP_FILE false)",
         "explain (analyze) copy (SELECT 1) TO '{part}' (FORMAT parquet, USE_TMP_FILE false)",
+        "WITH c AS (COPY accesses TO '{part}' (FORMAT parquet, USE_TMP_FILE false)) SELECT 1",
+        "(WITH c AS (COPY (SELECT 1) TO '{part}' (FORMAT parquet, USE_TMP_FILE false)) FROM c)",
+        "EXPLAIN ANALYZE WITH c AS (COPY daily TO '{part}' (FORMAT parquet, USE_TMP_FILE false)) FROM c",
+        "COPY (PIVOT daily ON day USING sum(requests)) TO '{part}' (FORMAT parquet, USE_TMP_FILE false)",
+        "FROM enable_logging('QueryLog', storage = 'stdout')",
         "CREATE TABLE t AS FROM accesses",
+        "CREATE TABLE t AS PIVOT daily ON day USING sum(requests)",
         "SET memory_limit = '1TB'",
         "INSTALL httpfs",
         "ATTACH '/tmp/other.db'",
@@ -146,10 +152,40 @@ def test_only_reading_the_store_is_possible(store: StoreFolder, sql: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "sql", ["DESCRIBE accesses", "SUMMARIZE daily", "EXPLAIN SELECT 1", "FROM daily LIMIT 1;"]
+    "sql",
+    [
+        "DESCRIBE accesses",
+        "SUMMARIZE daily",
+        "SHOW TABLES",
+        "EXPLAIN SELECT 1",
+        "EXPLAIN (ANALYZE) FROM daily",
+        "FROM daily LIMIT 1;",
+        "FROM daily SELECT key LIMIT 1 -- the first one",
+        "VALUES (1)",
+        'WITH copy AS (FROM daily) SELECT \'"name": "COPY_TO_FILE"\' FROM copy',
+        "PIVOT daily ON requests IN (1, 2) USING sum(bytes_sent) GROUP BY key",
+        "FROM daily PIVOT (sum(bytes_sent) FOR requests IN (1, 2) GROUP BY key)",
+        "UNPIVOT daily ON requests, downloads INTO NAME measure VALUE number",
+        "DESCRIBE (UNPIVOT daily ON requests, downloads)",
+    ],
 )
 def test_all_that_reads_is_taken(store: StoreFolder, sql: str) -> None:
     assert _answer(store, sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "PIVOT daily ON requests USING sum(bytes_sent) GROUP BY key",
+        "EXPLAIN PIVOT daily ON requests USING count(*)",
+        "FROM (PIVOT daily ON requests USING count(*)) LIMIT 1",
+    ],
+)
+def test_a_pivot_that_does_not_name_its_values_is_told_how_to(store: StoreFolder, sql: str) -> None:
+    with pytest.raises(UsageError, match=r"PIVOT without IN .*Name the values: (.*)\.$") as caught:
+        _answer(store, sql)
+    assert caught.value.hint is not None
+    assert _answer(store, caught.value.hint.removeprefix("Name the values: ").rstrip("."))
 
 
 def test_a_file_that_is_gone_is_a_sentence(store: StoreFolder) -> None:

@@ -18,8 +18,8 @@ from python.store_support import MAY, add_rows, ingest_files, make_store, rows
 from tickline.errors import TicklineError
 from tickline.files import Folders
 from tickline.pipelines.access.compact import compact
-from tickline.pipelines.access.reduce import Progress
 from tickline.pipelines.access.verify import Findings, verify
+from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 from tickline.store.parts import PartWriter, daily_schema
 

@@ -35,10 +35,11 @@ from reference.access_summaries_reference import Entry, Row, Table, asset_type
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.pipelines.access import summaries as module
 from tickline.pipelines.access import summary_groups, summary_pairs, summary_rows, summary_weeks
-from tickline.pipelines.access.summaries import POLICIES, SummaryOptions, summarize
+from tickline.pipelines.access.summaries import summarize
 from tickline.pipelines.access.summary_assets import TYPES
 from tickline.pipelines.access.summary_assets import asset_type as type_number
 from tickline.pipelines.access.summary_cache import CacheFolder, State, lock_cache
+from tickline.pipelines.access.summary_options import POLICIES, SummaryOptions
 
 CATALOG = [
     Entry("blobs/", "D1", "", "root/"),

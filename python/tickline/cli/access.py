@@ -13,7 +13,6 @@ from tickline.cli.common import Bar, Debug, Quiet, answering
 from tickline.errors import UsageError
 from tickline.filters import AccessRules, check_columns
 from tickline.pipelines.access.options import ReduceOptions, parse_max_rejects, parse_memory
-from tickline.pipelines.access.reduce import reduce as run_reduce
 
 __all__ = ["app"]
 
@@ -172,6 +171,8 @@ def reduce(
             dry_run=dry_run,
             max_rejects=parse_max_rejects(max_rejects),
         )
+        from tickline.pipelines.access.reduce import reduce as run_reduce
+
         with Bar(quiet or out == "-", "reducing") as bar:
             report = run_reduce(options, bar)
         if json_output:

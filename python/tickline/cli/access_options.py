@@ -12,7 +12,7 @@ from tickline.pipelines.access.options import parse_memory
 
 if TYPE_CHECKING:
     from tickline.pipelines.access.ingest_options import IngestOptions
-    from tickline.pipelines.access.summaries import SummaryOptions
+    from tickline.pipelines.access.summary_options import SummaryOptions
 
 __all__ = [
     "Catalog",
@@ -167,7 +167,7 @@ def ingest_options(
 def summary_options(
     catalog: Path | None, shared_content: str, restrict_to: list[str] | None, exclude: list[str] | None
 ) -> "SummaryOptions":
-    from tickline.pipelines.access.summaries import SummaryOptions
+    from tickline.pipelines.access.summary_options import SummaryOptions
 
     options = SummaryOptions(catalog, shared_content, tuple(restrict_to or ()), tuple(exclude or ()))
     options.check()

@@ -1,6 +1,5 @@
 """``tickline access ingest``, ``regions``, ``summarize``, ``export`` and ``run``: from logs to numbers."""
 
-import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,11 +29,11 @@ from tickline.cli.access_options import (
     ingest_options,
     summary_options,
 )
-from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes, say_error
+from tickline.cli.common import Bar, Bars, Debug, Quiet, answering, console, human_bytes, plural, say_error
 from tickline.errors import TicklineError, UsageError, printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.export import ExportReport
+    from tickline.pipelines.access.export_record import ExportReport
     from tickline.pipelines.access.ingest_options import IngestReport
 
 __all__ = ["register"]
@@ -109,9 +108,14 @@ def _reasons(counts: Any) -> str:
 
 
 def _tell_ingest(report: "IngestReport", seconds: float, *, quiet: bool) -> None:
-    from rich.table import Table
+    if not quiet and _nothing_new(report):
+        # Said without rich: to import it takes longer than to see that there is nothing to do.
+        left_out = f"; left out: {_reasons(report.left_out)}" if report.left_out else ""
+        count = plural(report.states["unchanged"], "source")
+        typer.echo(f"nothing new: {count}, all in the store already{left_out}")
+    elif not quiet:
+        from rich.table import Table
 
-    if not quiet:
         table = Table(box=None, show_header=False, pad_edge=False)
         for justify in ("left", "right", "left"):
             table.add_column(justify=justify, overflow="fold")
@@ -132,7 +136,12 @@ def _tell_ingest(report: "IngestReport", seconds: float, *, quiet: bool) -> None
     for problem in report.problems[:20]:
         say_error(str(problem))
     if len(report.problems) > 20:
-        say_error(f"and {len(report.problems) - 20} more problems; --json lists all.")
+        say_error(f"and {plural(len(report.problems) - 20, 'more problem')}; --json lists all.")
+
+
+def _nothing_new(report: "IngestReport") -> bool:
+    states = {state for state, count in report.states.items() if count}
+    return states == {"unchanged"} and not (report.problems or report.notes)
 
 
 def ingest(
@@ -227,12 +236,15 @@ def update(
         elif not quiet:
             screen = console()
             for one, networks in zip(report.snapshots, report.networks, strict=True):
-                held = f"{networks:,} networks" if networks else "a database"
+                held = plural(networks, "network") if networks else "a database"
                 screen.print(
                     f"{printable(one.name)}: {one.kind}, {held}, {one.date or 'no date'}", markup=False
                 )
             if relabel:
-                screen.print(f"{changed:,} requesters have another region now.", markup=False)
+                screen.print(
+                    f"{plural(changed, 'requester')} {'has' if changed == 1 else 'have'} another region now.",
+                    markup=False,
+                )
 
 
 def summarize(
@@ -293,10 +305,10 @@ def export(
     The same content gives the same bytes, however the store came to it. Files that would not change are left
     alone. A report.html that `run` made here is made anew if the numbers are others.
     """
-    with answering(debug):
-        from tickline.pipelines.access.export import check_out, export_native
+    with answering(debug), Bars(quiet) as bars:
+        from tickline.pipelines.access.export_record import check_out
         from tickline.pipelines.access.report import refresh_report
-        from tickline.pipelines.access.summaries import summarize as run_summarize
+        from tickline.pipelines.access.run import export_store
         from tickline.store.folder import StoreFolder
 
         if profile != "native":
@@ -304,15 +316,13 @@ def export(
         options = summary_options(catalog, shared_content, restrict_to, exclude_datasets)
         with StoreFolder.open(store) as folder:
             check_out(out, store)
-            with Bar(quiet, "summarizing", "days") as bar:
-                summaries = run_summarize(folder, options, bar.reach)
-            with Bar(quiet, "exporting", "datasets") as bar:
-                report = export_native(folder, summaries, options, out, bar.reach)
+            report = export_store(folder, options, out, bars.begin)
+        bars.close()
         refresh_report(out, report.digest, only_existing=True)
         if json_output:
             _print_json(_files(report))
         elif not quiet:
-            counts = f"{len(report.written):,} files written, {len(report.unchanged):,} unchanged"
+            counts = f"{plural(len(report.written), 'file')} written, {len(report.unchanged):,} unchanged"
             text = f"{counts}, {len(report.removed):,} removed"
             console().print(f"{text}: {printable(str(out))}", markup=False)
 
@@ -355,7 +365,7 @@ def run(
     A second run does only what is new, and one that was stopped goes on. Exit code: 0 done, 1 a source could
     not be read (the others are in), 2 wrong usage.
     """
-    with answering(debug), contextlib.ExitStack() as stack:
+    with answering(debug), Bars(quiet) as bars:
         from tickline.pipelines.access.run import RunOptions
         from tickline.pipelines.access.run import run as run_all
 
@@ -368,24 +378,14 @@ def run(
             tuple(regions or ()),
             relabel,
         )  # fmt: skip
-        bars: list[Bar] = []
-
-        def phase(name: str) -> Bar:
-            for bar in bars[-1:]:
-                bar.close()
-            unit = {"summarizing": "days", "exporting": "datasets"}.get(name, "bytes")
-            bars.append(stack.enter_context(Bar(quiet, name, unit)))
-            return bars[-1]
-
-        report = run_all(raw, str(store), out, options, phase)
-        for bar in bars[-1:]:
-            bar.close()
+        report = run_all(raw, str(store), out, options, bars.begin)
+        bars.close()
         if json_output:
             whole = {"ingest": _ingest_json(report.ingested), "compacted": report.compacted}
             _print_json({**whole, "files": _files(report.exported), "page": str(report.page)})
-        _tell_ingest(report.ingested, bars[0].seconds, quiet=quiet or json_output)
+        _tell_ingest(report.ingested, bars.first.seconds, quiet=quiet or json_output)
         if not (quiet or json_output):
-            console().print(f"the page: {printable(str(report.page))}", markup=False)
+            typer.echo(f"the page: {printable(str(report.page))}")
         if report.ingested.problems:
             raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ import typer
 
 from tickline.cli import store_tables
 from tickline.cli.access_options import Catalog, Json, SharedContent, StoreOption
-from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes
+from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes, plural
 from tickline.errors import UsageError, printable
 
 __all__ = ["register"]
@@ -113,7 +113,7 @@ def query(
                 opened.summarize(catalog, shared_content=shared_content)
             rows = store_tables.write_result(opened, sql, chosen, out)
         if out is not None and not quiet:
-            console().print(f"{rows:,} rows written to {printable(str(out))}.", markup=False)
+            console().print(f"{plural(rows, 'row')} written to {printable(str(out))}.", markup=False)
 
 
 def verify(
@@ -168,11 +168,14 @@ def compact(
             _print_json(asdict(report))
         elif not quiet and report.months:
             sizes = f"{human_bytes(report.bytes_before)} -> {human_bytes(report.bytes_after)}"
-            files = f"{report.files_before:,} files -> {report.files_after:,}"
-            text = f"{len(report.months):,} months, {report.rows:,} rows: {files}, {sizes}."
+            files = f"{plural(report.files_before, 'file')} -> {report.files_after:,}"
+            merged = f"{plural(len(report.months), 'month')}, {plural(report.rows, 'row')}"
+            text = f"{merged}: {files}, {sizes}."
             console().print(text, markup=False)
             if report.dropped:
-                console().print(f"{report.dropped:,} rows of replaced sources were dropped.", markup=False)
+                were = "was" if report.dropped == 1 else "were"
+                text = f"{plural(report.dropped, 'row')} of replaced sources {were} dropped."
+                console().print(text, markup=False)
         elif not quiet:
             console().print("Nothing to do: each month is one run.", markup=False)
 
@@ -198,14 +201,16 @@ def vacuum(
             _print_json(asdict(report))
         elif not quiet:
             others = report.temporary + report.regions + report.caches
-            text = f"{report.files:,} files removed ({human_bytes(report.bytes)}), {others:,} leftovers"
-            kept = f"; {report.kept:,} are younger than {hours:g} h and stay" if report.kept else ""
-            console().print(f"{text}{kept}.", markup=False)
+            removed = f"{plural(report.files, 'file')} removed ({human_bytes(report.bytes)})"
+            are, stay = ("is", "stays") if report.kept == 1 else ("are", "stay")
+            kept = f"; {report.kept:,} {are} younger than {hours:g} h and {stay}" if report.kept else ""
+            console().print(f"{removed}, {plural(others, 'leftover')}{kept}.", markup=False)
 
 
 def forget_addresses(
     store: StoreOption,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json_output: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -222,16 +227,21 @@ def forget_addresses(
             if not yes:
                 _confirm(len(folder.ledger.unlabelled()), len(folder.ledger.snapshots()))
             done = forget(folder)
-        if not quiet:
-            text = f"{done.labelled:,} requesters got their region, {done.files:,} files were deleted."
-            console().print(text, markup=False)
+        if json_output:
+            _print_json(asdict(done))
+        elif not quiet:
+            their, were = "its" if done.labelled == 1 else "their", "was" if done.files == 1 else "were"
+            labelled = f"{plural(done.labelled, 'requester')} got {their} region"
+            console().print(f"{labelled}, {plural(done.files, 'file')} {were} deleted.", markup=False)
 
 
 def _confirm(unlabelled: int, snapshots: int) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         hint = "Add --yes; it cannot be undone."
         raise UsageError("this deletes all addresses, and nobody can be asked", where="yes", hint=hint)
-    shown = f"{unlabelled:,} requesters have no region yet; {snapshots} region files are in use."
+    have, are = "has" if unlabelled == 1 else "have", "is" if snapshots == 1 else "are"
+    waiting = f"{plural(unlabelled, 'requester')} {have} no region yet"
+    shown = f"{waiting}; {plural(snapshots, 'region file')} {are} in use."
     console().print(f"{shown} Regions cannot be looked up after this.", markup=False)
     if not typer.confirm("Delete all addresses of this store?"):
         raise typer.Exit(1)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
-from tickline.pipelines.access.reduce import Progress
+from tickline.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-__all__ = ["Bar", "Debug", "Quiet", "answering", "console", "human_bytes"]
+__all__ = ["Bar", "Bars", "Debug", "Quiet", "answering", "console", "human_bytes", "plural", "say_error"]
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")]
@@ -69,6 +69,11 @@ def console(*, stderr: bool = False) -> "Console":
 def say_error(text: str) -> None:
     """Print one problem to standard error."""
     console(stderr=True).print(f"tickline: {text}", markup=False, style="red")
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 source``, ``1,234 sources``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def human_bytes(size: float) -> str:
@@ -207,6 +212,39 @@ class Bar(Progress):
         self._stack.close()
 
     def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Bars:
+    """The bars of a run with several phases, one after the other."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars: list[Bar] = []
+
+    def begin(self, phase: str) -> Bar:
+        """Begin a phase; the one before is done."""
+        self.close()
+        unit = {"summarizing": "days", "exporting": "datasets"}.get(phase, "bytes")
+        self._bars.append(Bar(self._quiet, phase, unit))
+        return self._bars[-1]
+
+    @property
+    def first(self) -> Bar:
+        """The bar of the first phase."""
+        return self._bars[0]
+
+    def close(self) -> None:
+        """Leave the last bar as it stands."""
+        for bar in self._bars[-1:]:
+            bar.close()
+
+    def __enter__(self) -> "Bars":
         return self
 
     def __exit__(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tickline.cli.common import console, human_bytes, say_error
+from tickline.cli.common import console, human_bytes, plural, say_error
 from tickline.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def write_result(store: "Store", sql: str, chosen: str, out: Path | None) -> int
     from tickline.store.stopping import stoppable
 
     found = store.relation(sql)
+    _check_names(found.columns, chosen)
     with running():
         reader = stoppable(store, lambda: found.to_arrow_reader(_BATCH_ROWS))
     if chosen == "table":
@@ -85,6 +86,17 @@ def write_result(store: "Store", sql: str, chosen: str, out: Path | None) -> int
     except OSError as error:
         raise explain_os_error(error, out) from error
     return rows
+
+
+def _check_names(names: list[str], chosen: str) -> None:
+    """Refuse columns of one name where only one would be left, or where most readers would choke on them."""
+    if chosen not in ("json", "parquet"):
+        return
+    repeated = [printable(name) for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        what = f"several columns have one name ({', '.join(repeated)}), and {chosen} takes each name once"
+        hint = "Give them names of their own: SELECT a.day AS first_day, b.day AS last_day."
+        raise UsageError(what, where="SQL", hint=hint)
 
 
 def _guarded(store: "Store", reader: Any) -> Iterator[Any]:
@@ -255,15 +267,17 @@ def tell_findings(findings: "Findings", *, quiet: bool) -> None:
     for finding in findings.found[:_SHOWN_FINDINGS]:
         say_error(f"{printable(finding.where)}: {finding.what}: {printable(finding.text)}.")
     if len(findings.found) > _SHOWN_FINDINGS:
-        say_error(f"and {len(findings.found) - _SHOWN_FINDINGS:,} more findings; --json lists all.")
+        more = plural(len(findings.found) - _SHOWN_FINDINGS, "more finding")
+        say_error(f"and {more}; --json lists all.")
     if quiet:
         return
     screen = console()
     for note in findings.notes:
         screen.print(f"note: {printable(note)}.", markup=False)
-    checked = f"{findings.files:,} files, {findings.rows:,} rows, {findings.sources:,} sources"
-    text = f"{checked} were checked, {findings.sampled:,} sources read again by the reference."
-    verdict = "All is well." if findings.clean else f"{len(findings.found):,} findings."
+    checked = f"{plural(findings.files, 'file')}, {plural(findings.rows, 'row')}"
+    checked = f"{checked}, {plural(findings.sources, 'source')} were checked"
+    text = f"{checked}, {plural(findings.sampled, 'source')} read again by the reference."
+    verdict = "All is well." if findings.clean else f"{plural(len(findings.found), 'finding')}."
     screen.print(f"{verdict} {text}", markup=False)
 
 
@@ -283,10 +297,10 @@ def _status_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     sources, days, disk, counts = (found[name] for name in ("sources", "days", "disk", "accounting"))
     span = f"{sources['first_event']} to {sources['last_event']}" if sources["first_event"] else ""
     replaced = f", {sources['replaced']:,} replaced" if sources["replaced"] else ""
-    yield "sources", f"{sources['count']:,}", f"{sources['names']:,} names{replaced}"
+    yield "sources", f"{sources['count']:,}", f"{plural(sources['names'], 'name')}{replaced}"
     yield "events", "", span
     yield "days", f"{days['count']:,}", f"{days['first']} to {days['last']}" if days["count"] else ""
-    yield "log", human_bytes(counts["bytes"]), f"{counts['lines']:,} lines"
+    yield "log", human_bytes(counts["bytes"]), plural(counts["lines"], "line")
     yield "rows", f"{found['rows']:,}", ""
     for name in ("filtered", "rejected", "noted"):
         yield name, f"{sum(counts[name].values()):,}", _reasons(counts[name])
@@ -306,7 +320,8 @@ def _status_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "months", f"{found['months']:,}", f"{len(waiting):,} of them to compact" if waiting else ""
     if (listed := found.get("inventory")) is not None:
         percent = "-" if listed["percent"] is None else f"{listed['percent']:.2f} %"
-        yield "inventory", percent, f"{listed['in_store']:,} of {listed['objects']:,} logs are in the store"
+        logs = plural(listed["objects"], "log")
+        yield "inventory", percent, f"{listed['in_store']:,} of {logs} in the store"
 
 
 def tell_status(found: dict[str, Any]) -> None:

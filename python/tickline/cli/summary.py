@@ -4,19 +4,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickline.cli.common import console, human_bytes, say_error
+from tickline.cli.common import console, human_bytes, plural, say_error
 from tickline.errors import printable
-from tickline.pipelines.access.reduce import Report
 
 if TYPE_CHECKING:
     from tickline.pipelines.access.anonymize import Exported
+    from tickline.pipelines.access.reduce import Report
 
 __all__ = ["as_json", "tell", "tell_export"]
 
 _MOST = 20
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: "Report") -> dict[str, Any]:
     """Return what ``--json`` prints."""
     return {
         "accounting": report.accounting,
@@ -37,7 +37,7 @@ def _reasons(counts: dict[str, int]) -> str:
     )
 
 
-def _rows(report: Report, seconds: float) -> list[tuple[str, str, str]]:
+def _rows(report: "Report", seconds: float) -> list[tuple[str, str, str]]:
     total = report.accounting["total"]
     filtered, rejected = sum(total["filtered"].values()), sum(total["rejected"].values())
     states = ", ".join(
@@ -59,14 +59,14 @@ def _rows(report: Report, seconds: float) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _tell_problems(report: Report) -> None:
+def _tell_problems(report: "Report") -> None:
     for problem in report.problems[:_MOST]:
         say_error(str(problem))
     if len(report.problems) > _MOST:
-        say_error(f"and {len(report.problems) - _MOST} more problems; --json lists all.")
+        say_error(f"and {plural(len(report.problems) - _MOST, 'more problem')}; --json lists all.")
 
 
-def tell(report: Report, seconds: float, *, quiet: bool, to_stderr: bool, dry_run: bool) -> None:
+def tell(report: "Report", seconds: float, *, quiet: bool, to_stderr: bool, dry_run: bool) -> None:
     """Print the table of sums (unless `quiet`), the notes, and the problems to standard error."""
     from rich.table import Table
 
@@ -86,7 +86,7 @@ def tell(report: Report, seconds: float, *, quiet: bool, to_stderr: bool, dry_ru
     _tell_problems(report)
 
 
-def _tell_plan(report: Report) -> None:
+def _tell_plan(report: "Report") -> None:
     for output in report.outputs:
         sys.stdout.write(
             f"{output['state']}: {printable(output['source'])} -> {printable(output['output'])}\n"
@@ -102,9 +102,10 @@ def tell_export(result: "Exported", out: Path, *, anonymize: bool, quiet: bool) 
     if quiet:
         return
     screen = console()
-    screen.print(f"{result.written:,} lines written to {printable(str(out))}.", markup=False)
+    screen.print(f"{plural(result.written, 'line')} written to {printable(str(out))}.", markup=False)
     if anonymize:
-        text = f"{result.same_reason:,} of them fail for the same reason as before. Look at the file first."
+        fail = "fails" if result.same_reason == 1 else "fail"
+        text = f"{result.same_reason:,} of them {fail} for the same reason as before. Look at the file first."
     else:
         text = "They hold addresses and keys as logged: use --anonymize for a file that leaves the house."
     screen.print(text, markup=False)

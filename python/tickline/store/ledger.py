@@ -258,6 +258,11 @@ class Ledger:
                 self.db.execute("COMMIT")
         return Snapshot(commit, epoch, tuple(files["accesses"]), tuple(files["daily"]), replaced)
 
+    def state(self) -> tuple[int, int]:
+        """Return the last commit and the epoch, see `Snapshot`."""
+        row = self.rows("SELECT coalesce(max(id), 0) FROM commits")[0]
+        return int(row[0]), int(self.meta("epoch"))
+
     def days_since(self, commit: int) -> set[int]:
         """Return the days (since 1970) whose sums were changed by later commits."""
         rows = self.rows("SELECT days FROM commits WHERE id > ?", [commit])
@@ -294,6 +299,10 @@ class Ledger:
             raise TicklineError(what, where=str(self.path), hint=hint)
         numbers = np.fromiter((found[value][0] for value in values), np.int64, len(values))
         return numbers, [found[value][1] for value in values]
+
+    def has_unlabelled(self) -> bool:
+        """Tell whether there are requesters without a label."""
+        return bool(self.rows("SELECT 1 FROM requesters WHERE label IS NULL LIMIT 1"))
 
     def unlabelled(self) -> list[int]:
         """Return the ids of requesters that have no label yet."""

@@ -36,6 +36,8 @@ __all__ = [
 _MEMORY = "1GB"
 _BATCH_ROWS = 50_000
 _EXPLAIN = re.compile(r"^\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE)
+# In DuckDB's plan as JSON; within a text the quotes would be escaped.
+_COPY = re.compile(r'"name":\s*"[A-Z_]*COPY')
 _GONE_HINT = "A vacuum may have removed it meanwhile: run it again; else: tickline access verify."
 
 
@@ -116,6 +118,8 @@ def _create_views(connection: Any, folder: "StoreFolder") -> None:
     paths = [str((folder.path / part.path).absolute()) for part in (*snapshot.parts, *snapshot.daily)]
     connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, paths))}]")
     connection.execute("SET enable_external_access = false")
+    # A SELECT from enable_logging() writes, or ends the process where it may not.
+    connection.execute("SET lock_configuration = true")
 
 
 def register(connection: Any, tables: "dict[str, pyarrow.Table]") -> None:
@@ -325,19 +329,34 @@ def run(connection: Any, sql: str) -> Any:
     Raises
     ------
     UsageError
-        It is no statement, several, or one that changes something.
+        It is no statement, several, one that changes something, or a PIVOT that does not name its values.
     """
     duckdb = import_duckdb()
     with running():
         statements = connection.extract_statements(sql)
         if len(statements) != 1:
             raise UsageError(f"{len(statements)} statements are given", where="SQL", hint="Give one.")
-        kind = statements[0].type
+        kind, asked = statements[0].type, sql
         if kind == duckdb.StatementType.EXPLAIN:
             # EXPLAIN ANALYZE runs what it explains.
-            explained = connection.extract_statements(_EXPLAIN.sub("", sql))
+            asked = _EXPLAIN.sub("", sql)
+            explained = connection.extract_statements(asked)
             kind = explained[0].type if len(explained) == 1 else kind
-        if kind != duckdb.StatementType.SELECT:
-            hint = "SELECT, DESCRIBE, SUMMARIZE and EXPLAIN are taken; --out FILE writes a result."
+        if kind == duckdb.StatementType.MULTI:
+            # The first of its statements makes a type of the values; what the last one is cannot be asked.
+            what = "a PIVOT without IN is several statements for DuckDB, and one that reads is taken"
+            hint = "Name the values: PIVOT accesses ON http_status IN (200, 206) USING count(*) GROUP BY key."
+            raise UsageError(what, where="SQL", hint=hint)
+        if kind != duckdb.StatementType.SELECT or _copies(connection, asked):
+            hint = (
+                "SELECT, FROM, PIVOT, UNPIVOT, VALUES, SHOW, DESCRIBE, SUMMARIZE and EXPLAIN are taken; "
+                "--out FILE writes a result."
+            )
             raise UsageError("a store can only be read", where="SQL", hint=hint)
         return connection.sql(sql)
+
+
+def _copies(connection: Any, sql: str) -> bool:
+    """Tell whether a SELECT writes a file: since DuckDB 2 WITH takes COPY, and parts may be opened."""
+    plans = connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()
+    return any(_COPY.search(plan) for _, plan in plans)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from tickline.pipelines.access.compact import Report as CompactReport
-    from tickline.pipelines.access.export import ExportReport
+    from tickline.pipelines.access.export_record import ExportReport
     from tickline.pipelines.access.forget import Forgotten
     from tickline.pipelines.access.ingest_options import IngestReport
     from tickline.pipelines.access.regions import Report as RegionsReport
@@ -113,7 +113,7 @@ class Store:
         sources, rows = self.folder.ledger.rows(sql)[0]
         months = sorted({part.month for part in snapshot.parts})
         span = f", {months[0]} to {months[-1]}" if months else ""
-        return f"Store({str(self.path)!r}): {rows:,} rows of {sources:,} sources{span}"
+        return f"Store({str(self.path)!r}): rows {rows:,}, sources {sources:,}{span}"
 
     # ---- what goes in --------------------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class Store:
         restrict_to: Sequence[str],
         exclude_datasets: Sequence[str],
     ) -> Any:
-        from tickline.pipelines.access.summaries import SummaryOptions
+        from tickline.pipelines.access.summary_options import SummaryOptions
 
         place = None if catalog is None else Path(catalog)
         return SummaryOptions(place, shared_content, tuple(restrict_to), tuple(exclude_datasets))

@@ -16,19 +16,19 @@ rest of the key (with a glob: the key) is put behind it; otherwise all keys belo
 """
 
 import codecs
-import gzip
 import hashlib
 import io
 import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fnmatch import translate
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from tickline.errors import TicklineError, explain_os_error
+from tickline.errors import TicklineError
+from tickline.pipelines.access.catalog_file import read_packed, unpacked
 
 __all__ = ["NO_PATH", "UNDETERMINED", "Catalog", "Owner", "decode_key", "load_catalog"]
 
@@ -42,8 +42,6 @@ Owner = tuple[str, str, str]
 
 _HEADER = ("key", "dataset", "version", "path")
 _LONGEST_LINE = 65_536
-_LARGEST_BYTES = 4 * 2**30
-_PIECE_BYTES = 2**20
 _SNIFFED = 4096
 _GLOB = frozenset("*?[")
 _HINT = "It is JSON {content_id: {dataset: path}}, or TSV with the header key, dataset, version, path."
@@ -62,22 +60,28 @@ def decode_key(key: str) -> str:
 class Catalog:
     """Owners of keys; without a file the dataset is the first part of a key.
 
-    The file is read and hashed at once, and understood when it is first needed.
+    The file is read at once, and understood when it is first needed.
 
     Attributes
     ----------
-    sha256 : str or None
-        Of the decompressed bytes, in hex; None without a file.
+    file_sha256 : str or None
+        Of the bytes as they lie there, in hex; None without a file.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._data: bytes | None = None
+        self._packed = b"" if path is None else read_packed(path)
         self._tables: _Tables | None = None
-        self.sha256: str | None = None
-        if path is not None:
-            self._data = _read(path)
-            self.sha256 = hashlib.sha256(self._data).hexdigest()
+        self.file_sha256 = None if path is None else hashlib.sha256(self._packed).hexdigest()
+
+    @cached_property
+    def sha256(self) -> str | None:
+        """SHA-256 of the decompressed bytes, in hex; None without a file."""
+        return None if self._path is None else hashlib.sha256(self._data).hexdigest()
+
+    @cached_property
+    def _data(self) -> bytes:
+        return b"" if self._path is None else unpacked(self._packed, self._path)
 
     @property
     def entries(self) -> int:
@@ -94,10 +98,12 @@ class Catalog:
         """
         if self._tables is None:
             tables = _Tables()
-            if self._path is not None and self._data is not None:
+            if self._path is not None:
                 _parse(tables, self._data, str(self._path))
             tables.finish()
-            self._tables, self._data = tables, None
+            # The hash is taken while there is something to hash; then the bytes are not held any longer.
+            self._tables, _ = tables, self.sha256
+            self._packed = self._data = b""
         return self._tables
 
     def owners(self, keys: Iterable[str | None]) -> list[list[Owner]]:
@@ -230,41 +236,7 @@ def _below(owners: list[Owner], rest: str) -> list[Owner]:
     ]
 
 
-# ---- reading -------------------------------------------------------------------------------------
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = b"".join(_limited(path, iter(lambda: file.read(_PIECE_BYTES), b"")))
-        if data[:2] == b"\x1f\x8b":
-            data = b"".join(_limited(path, _gunzip(data)))
-    except EOFError as error:
-        raise _wrong(str(path), None, "its gzip data ends too early", "Copy the file again.") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise _wrong(
-            str(path), None, f"its gzip data is damaged ({error})", "Copy the file again."
-        ) from error
-    except OSError as error:
-        explained = explain_os_error(error, path)
-        raise TicklineError(f"the catalog cannot be read: {explained.what}", where=str(path)) from error
-    return data
-
-
-def _limited(path: Path, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > _LARGEST_BYTES:
-            what = f"the catalog is too large: more than {_LARGEST_BYTES >> 30} GiB"
-            raise TicklineError(what, where=str(path), hint="Check that it is the right file.")
-        yield piece
-
-
-def _gunzip(data: bytes) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
+# ---- parsing -------------------------------------------------------------------------------------
 
 
 def _parse(tables: _Tables, data: bytes, where: str) -> None:

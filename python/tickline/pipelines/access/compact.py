@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tickline.errors import explain_os_error
 from tickline.files import Folders
-from tickline.pipelines.access.reduce import Progress, WorkHere
+from tickline.progress import Progress, WorkHere
 from tickline.store.ledger import Ledger, PartFile, Snapshot
 from tickline.store.merge import HELD_ROWS, merged, open_part
 from tickline.store.parts import NewPart, PartWriter, import_arrow

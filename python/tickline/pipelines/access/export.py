@@ -8,7 +8,6 @@ are gone are removed, and only such files.
 import difflib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,69 +16,25 @@ from tickline import accounting
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.pipelines.access.catalog import UNDETERMINED
 from tickline.pipelines.access.export_files import OutputFolder
+from tickline.pipelines.access.export_record import (
+    FORMAT,
+    ExportRecord,
+    ExportReport,
+    check_out,
+    made_of,
+)
 from tickline.pipelines.access.names import folder_names
-from tickline.pipelines.access.summaries import Summaries, SummaryOptions
+from tickline.pipelines.access.summaries import Summaries
 from tickline.pipelines.access.summary_frames import Frame, LongFrame
+from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.pipelines.access.summary_tables import ARCHIVE_TABLES, DATASET_TABLES
 from tickline.store.folder import StoreFolder
 
-__all__ = ["ExportReport", "check_out", "export_native"]
-
-FORMAT = 1
-"""The format of the native export; stands in ``provenance.json``."""
+__all__ = ["export_native"]
 
 _ARCHIVE = "archive"
 _SUMMARIES = "summaries"
 _CLOSE_NAMES = 3
-
-
-@dataclass
-class ExportReport:
-    """What an export did.
-
-    Attributes
-    ----------
-    written, unchanged, removed : list of str
-        Files below OUT. Those of datasets without new rows count as unchanged.
-    datasets : int
-        How many datasets were chosen.
-    folders : dict of str to str
-        Dataset to its folder below ``summaries``, for all datasets of the store.
-    digest : str
-        A hash of all files, by which the page tells whether it was made of these.
-    """
-
-    written: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    datasets: int = 0
-    folders: dict[str, str] = field(default_factory=dict)
-    digest: str = ""
-
-
-def check_out(out: Path, store: Path, raw: Path | None = None) -> None:
-    """Refuse an output folder that could be mistaken for the store or for the logs.
-
-    Raises
-    ------
-    UsageError
-        `out` is the store, lies within it or holds it (who publishes `out` would publish the key of the
-        pseudonyms), or is the folder of the logs or lies within it.
-    """
-    place, inside = out.resolve(), store.resolve()
-    if place == inside or inside in place.parents:
-        hint = "Choose a folder outside of the store."
-        raise UsageError("the output folder lies within the store", where=str(out), hint=hint)
-    if place in inside.parents:
-        hint = "Choose a folder of its own: what is exported may be published, the store may not."
-        raise UsageError("the store lies within the output folder", where=str(out), hint=hint)
-    if raw is not None:
-        logs = raw.resolve()
-        if place == logs or logs in place.parents:
-            hint = "Choose a folder outside of the logs: they would be mistaken for each other."
-            raise UsageError(
-                "the output folder is the one of the logs, or lies within it", where=str(out), hint=hint
-            )
 
 
 def export_native(
@@ -115,11 +70,14 @@ def export_native(
     check_out(out, folder.path)
     chosen = _chosen(summaries.datasets, options)
     folders = folder_names(summaries.datasets, reserved=(_ARCHIVE,))
-    report = ExportReport(datasets=len(chosen), folders=folders)
+    report = ExportReport()
+    # Before anything is read that another run may change: the next run then does it all again.
+    made = made_of(folder, summaries.commit, summaries.epoch, summaries.catalog_file, options)
     try:
-        with OutputFolder(out, report.written, report.unchanged, report.removed) as output:
-            _write(output, folder, summaries, options, chosen, folders, progress)
-        report.digest = output.digest()
+        with ExportRecord(out) as record:
+            with OutputFolder(record, made, report.written, report.unchanged, report.removed) as output:
+                _write(output, folder, summaries, options, chosen, folders, progress)
+            report.digest = record.digest()
     except OSError as error:
         if isinstance(error, SourceError):
             raise

@@ -1,18 +1,14 @@
 """The folder of an export: files that appear whole, stay where nothing changed, and are on record."""
 
-import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tickline import _core
-from tickline.errors import TicklineError
-from tickline.files import Folders, WholeFile, remove_temporary, write_whole
-from tickline.pipelines.access.state import FOLDER, lock
+from tickline.files import Folders, WholeFile, remove_temporary
+from tickline.pipelines.access.export_record import Entry, ExportRecord, key_of
 from tickline.pipelines.access.summary_frames import Frame, LongFrame, schema_of
 from tickline.store.parts import file_hash
 
@@ -21,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OutputFolder", "tsv_rows"]
 
-_RECORD = "export.json"
-_FORMAT = 1
 _DOCUMENT = "-"
 _THREADS = 8
 _WAITING = 64
@@ -30,59 +24,38 @@ _WAITING = 64
 _ROWS_PER_GROUP = 262_144
 _CONTROL = r"[\x00-\x1f\x7f]"
 
-Entry = dict[str, Any]
-
 
 class OutputFolder:
-    """An output folder, locked.
+    """An output folder being written; its record names every file before it is written for the first time.
 
-    The record ``.tickline/export.json`` names every file before it is written for the first time; so files of
-    a killed run are known too. It holds for each file ``size``, ``mtime_ns`` and ``hash`` (null until the
-    file is finished) and ``dataset`` (``*`` for the archive, ``-`` for documents, else ``=`` and its name),
-    and for each dataset its version.
+    Parameters
+    ----------
+    record : ExportRecord
+        What earlier runs wrote; the lock of the folder is its.
+    made_of : str
+        What the export is made of, for the record (`export_record.made_of`).
+    written, unchanged, removed : list of str
+        Are told what happened to each file.
     """
 
-    def __init__(self, out: Path, written: list[str], unchanged: list[str], removed: list[str]) -> None:
-        self._out = out
+    def __init__(
+        self, record: ExportRecord, made_of: str, written: list[str], unchanged: list[str], removed: list[str]
+    ) -> None:
+        self._record, self._made_of = record, made_of
+        self._out = record.out
         self._written, self._unchanged, self._removed = written, unchanged, removed
         self._folders = Folders()
-        self._lock = lock(out)
-        self._path = out / FOLDER / _RECORD
-        self._files: dict[str, Entry] = {}
-        self._versions: dict[str, str] = {}
         self._places: dict[str, str] = {}
         self._names_of: dict[str, list[str]] = {}
+        for name, entry in record.files.items():
+            self._names_of.setdefault(entry["dataset"], []).append(name)
         self._open = False
         self._current: set[str] = set()
         # Most of the time of many small files is spent waiting for the disk, one by one.
         self._pool = ThreadPoolExecutor(_THREADS)
         self._waiting: deque[tuple[str, str, str, Future[None]]] = deque()
-        try:
-            self._load()
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def _load(self) -> None:
-        try:
-            record = json.loads(self._path.read_bytes())
-        except FileNotFoundError:
-            return
-        except (ValueError, RecursionError):
-            # Then every file is compared with what it ought to be, and none is removed.
-            return
-        number = record.get("format") if isinstance(record, dict) else None
-        if isinstance(number, int) and number > _FORMAT:
-            what = "was written by a newer version of tickline"
-            raise TicklineError(
-                what, where=str(self._path), hint="Update tickline, or choose another folder."
-            )
-        if number == _FORMAT and _is_record(record):
-            self._files, self._versions = record["files"], record["versions"]
-            for name, entry in self._files.items():
-                self._names_of.setdefault(entry["dataset"], []).append(name)
-            if not record["complete"]:
-                remove_temporary(self._out)
+        if not record.complete:
+            remove_temporary(self._out)
 
     def __enter__(self) -> "OutputFolder":
         return self
@@ -97,10 +70,10 @@ class OutputFolder:
             if kind is None:
                 self._remove_stale()
                 self._folders.sync()
-                self._save(complete=True)
+                self._record.made_of = self._made_of
+                self._record.save(complete=True)
         finally:
             self._pool.shutdown()
-            os.close(self._lock)
 
     # ---- the record ------------------------------------------------------------------------------
 
@@ -110,54 +83,39 @@ class OutputFolder:
 
     def holds(self, dataset: str | None, version: str) -> bool:
         """Tell whether all files of a dataset (None: the archive) are those written for a version."""
-        if self._versions.get(_key(dataset)) != version:
+        if self._record.versions.get(key_of(dataset)) != version:
             return False
-        names = self._names_of.get(_key(dataset), [])
+        names = self._names_of.get(key_of(dataset), [])
         place = None if dataset is None else self._places[dataset] + "/"
         if not names or not all(
-            (place is None or name.startswith(place)) and self._stands(name) for name in names
+            (place is None or name.startswith(place)) and self._record.stands(name) for name in names
         ):
             return False
         self._unchanged.extend(names)
         self._current.update(names)
         return True
 
-    def _stands(self, name: str) -> bool:
-        entry = self._files.get(name)
-        try:
-            status = os.stat(self._out / name, follow_symlinks=False)
-        except OSError:
-            return False
-        return entry is not None and (entry["size"], entry["mtime_ns"]) == (
-            status.st_size,
-            status.st_mtime_ns,
-        )
-
     def finish(self, dataset: str | None, version: str) -> None:
         """Note that all files of a dataset are written."""
-        self._versions[_key(dataset)] = version
-
-    def _save(self, *, complete: bool) -> None:
-        record = {"format": _FORMAT, "complete": complete, "files": self._files, "versions": self._versions}
-        data = json.dumps(record, sort_keys=True, indent=0).encode() + b"\n"
-        if not self._path.is_file() or self._path.read_bytes() != data:
-            write_whole(self._path, data)
+        self._record.versions[key_of(dataset)] = version
 
     def intend(self, files: "Iterable[tuple[str, str | None]]") -> None:
         """Name files and their datasets before they are written: the record on the disk knows them first."""
+        known = self._record.files
         for name, dataset in files:
-            if self._files.get(name, {}).get("dataset") != _key(dataset):
-                self._files[name] = {"dataset": _key(dataset), "size": None, "mtime_ns": None, "hash": None}
+            if known.get(name, {}).get("dataset") != key_of(dataset):
+                known[name] = {"dataset": key_of(dataset), "size": None, "mtime_ns": None, "hash": None}
         self._begin_writing()
 
     def _begin_writing(self) -> None:
         if not self._open:
-            self._save(complete=False)
+            self._record.made_of = ""
+            self._record.save(complete=False)
             self._open = True
 
     def _remove_stale(self) -> None:
         """Remove recorded files of datasets that are gone, or that have another folder now."""
-        stale = [name for name, entry in self._files.items() if self._is_stale(name, entry)]
+        stale = [name for name, entry in self._record.files.items() if self._is_stale(name, entry)]
         if stale:
             self._begin_writing()
         for name in stale:
@@ -170,22 +128,16 @@ class OutputFolder:
             elif folder.is_dir():
                 self._folders.changed(folder)
         for name in stale:
-            del self._files[name]
-        known = {_key(dataset) for dataset in (None, *self._places)}
-        self._versions = {name: version for name, version in self._versions.items() if name in known}
+            del self._record.files[name]
+        known = {key_of(dataset) for dataset in (None, *self._places)}
+        versions = self._record.versions
+        self._record.versions = {name: version for name, version in versions.items() if name in known}
 
     def _is_stale(self, name: str, entry: Entry) -> bool:
-        if name in self._current or entry["dataset"] in (_key(None), _DOCUMENT):
+        if name in self._current or entry["dataset"] in (key_of(None), _DOCUMENT):
             return False
         place = self._places.get(entry["dataset"][1:])
         return place is None or not name.startswith(place + "/")
-
-    def digest(self) -> str:
-        """Return a hash of the names and hashes of all files on record, for what is made of them."""
-        hashed = _core.ContentHash()
-        for name, entry in sorted(self._files.items()):
-            hashed.update(json.dumps([name, entry["hash"]]).encode())
-        return hashed.digest().hex()
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -208,7 +160,7 @@ class OutputFolder:
     ) -> None:
         """Write ``name.parquet`` and ``name.tsv`` in one pass; `keys` are the columns before the sums."""
         places = [f"{name}.parquet", f"{name}.tsv"]
-        self._write(places, _key(dataset), lambda sinks: _write_tables(keys, frame, *sinks))
+        self._write(places, key_of(dataset), lambda sinks: _write_tables(keys, frame, *sinks))
 
     def _write(self, names: list[str], dataset: str, write: "Callable[[list[_Sink]], object]") -> None:
         files: list[WholeFile] = []
@@ -246,37 +198,15 @@ class OutputFolder:
     def _note(self, name: str, dataset: str, digest: str) -> None:
         status = (self._out / name).stat()
         entry = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "hash": digest}
-        self._files[name] = {"dataset": dataset, **entry}
+        self._record.files[name] = {"dataset": dataset, **entry}
 
     def _is_same(self, name: str, size: int, digest: str) -> bool:
         path = self._out / name
         if path.is_symlink() or not path.is_file() or path.stat().st_size != size:
             return False
-        if self._stands(name):
-            return bool(self._files[name]["hash"] == digest)
+        if self._record.stands(name):
+            return bool(self._record.files[name]["hash"] == digest)
         return file_hash(path).hex() == digest
-
-
-def _key(dataset: str | None) -> str:
-    # A dataset may have any name, an empty one too.
-    return "*" if dataset is None else f"={dataset}"
-
-
-def _is_record(record: dict[str, Any]) -> bool:
-    files, versions = record.get("files"), record.get("versions")
-    return (
-        isinstance(files, dict)
-        and isinstance(versions, dict)
-        and isinstance(record.get("complete"), bool)
-        and all(
-            isinstance(entry, dict)
-            and {"dataset", "size", "mtime_ns", "hash"} <= entry.keys()
-            and isinstance(entry["dataset"], str)
-            and not name.startswith("/")
-            and ".." not in name.split("/")
-            for name, entry in files.items()
-        )
-    )
 
 
 class _Sink:

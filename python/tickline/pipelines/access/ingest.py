@@ -20,11 +20,11 @@ from tickline.pipelines.access.ingest_rows import RowMaker
 from tickline.pipelines.access.ingest_unit import StoreFailedError, Unit
 from tickline.pipelines.access.ingest_units import units_of
 from tickline.pipelines.access.inputs import Input, find_inputs
-from tickline.pipelines.access.reduce import Progress, WorkHere
+from tickline.progress import Progress, WorkHere
 from tickline.store.folder import StoreFolder
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.regions import Labeler
+    from tickline.pipelines.access.region_lookup import Labeler
 
 __all__ = ["ingest"]
 
@@ -81,7 +81,7 @@ class _Ingest:
         if not addresses:
             return [], []
         if self.labeler is None:
-            from tickline.pipelines.access.regions import Labeler
+            from tickline.pipelines.access.region_lookup import Labeler
 
             self.labeler = Labeler(self.folder)
         return self.labeler.labels(addresses)

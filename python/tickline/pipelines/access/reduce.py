@@ -8,7 +8,6 @@ so that a second run skips them, and one that was killed goes on.
 import json
 import os
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +24,9 @@ from tickline.pipelines.access.output import import_pyarrow
 from tickline.pipelines.access.plan import NEVER_DONE, Plan, Task, find_sources, make_plan
 from tickline.pipelines.access.state import FOLDER, State, lock
 from tickline.pipelines.access.work import PIECE_BYTES, Context, Job, Part
+from tickline.progress import Progress, WorkHere
 
-__all__ = ["Progress", "Report", "WorkHere", "reduce"]
+__all__ = ["Report", "reduce"]
 
 # What the interpreter, its modules and the writer take; a Parquet writer holds row groups of all columns.
 _BASE_BYTES = {"tsv": 90 * 10**6, "parquet": 150 * 10**6}
@@ -36,19 +36,6 @@ _SCAN_BYTES = 4 * 2**20 + 4 * PIECE_BYTES
 # How many steps may be under way. Those of small and of compressed sources hold no results, so that a slow
 # one does not keep the other threads waiting.
 _WINDOW = 256
-
-
-class Progress:
-    """Where a run tells how far it is; this one keeps silent. Called from several threads."""
-
-    def start(self, total_bytes: int) -> None:
-        """So many bytes are to be read."""
-
-    def advance(self, size: int) -> None:
-        """So many more of them were read."""
-
-    def reach(self, done: int, total: int) -> None:
-        """So many of `total` are done; for what is counted in something else than bytes."""
 
 
 @dataclass(slots=True)
@@ -92,18 +79,6 @@ class _Pending(NamedTuple):
     job: Job
     future: Future[Part | None] | None
     holds: bool
-
-
-class WorkHere(Executor):
-    """Does the work at once: one thread is this one, and no other writes beside it."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(work(*args, **kwargs))
-        except Exception as error:  # it is raised where the result is asked for
-            future.set_exception(error)
-        return future
 
 
 class _Run:

@@ -30,7 +30,10 @@ from tickline.pipelines.access.region_labels import RESERVED, clean_label, joine
 from tickline.pipelines.access.region_mmdb import is_mmdb, open_mmdb
 from tickline.sources import open_source
 
-__all__ = ["RegionFile", "Wanted", "chunks_of", "parse", "read_region_file"]
+__all__ = ["DEFAULT_LABEL", "RegionFile", "Wanted", "chunks_of", "parse", "read_region_file"]
+
+DEFAULT_LABEL = "VPN"
+"""What the networks of a list without labels stand for."""
 
 _MIB = 2**20
 _MOST_BYTES = {"mmdb": 512 * _MIB, "list": 256 * _MIB, "JSON": 32 * _MIB}
@@ -146,8 +149,15 @@ def read_region_file(wanted: Wanted) -> RegionFile:
     SourceError
         It cannot be read or its content is not what it should be; the message says where in it.
     UsageError
-        A label is given to a file that has its own.
+        The file does not exist, or a label is given to one that has its own.
     """
+    try:
+        os.stat(wanted.path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = explain_os_error(error, wanted.path).what
+        raise UsageError(what, where=wanted.path, hint="Write FILE or LABEL=FILE.") from error
+    except OSError:
+        pass  # what else is wrong is said when it is read
     chunks: list[bytes] = []
     size = 0
     for chunk in chunks_of(wanted.path):
@@ -213,7 +223,7 @@ def _entries(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _list(text: str, wanted: Wanted) -> RegionFile:
-    label = wanted.label or "VPN"
+    label = wanted.label or DEFAULT_LABEL
     found = RegionFile("list", label=label)
     known = {"": label}
     for number, network, name in _entries(text):

@@ -3,18 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tickline.pipelines.access.export_record import ExportReport, check_out, unchanged_export
 from tickline.pipelines.access.ingest import ingest
 from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
-from tickline.pipelines.access.reduce import Progress
+from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 
-if TYPE_CHECKING:
-    from tickline.pipelines.access.export import ExportReport
-    from tickline.pipelines.access.summaries import SummaryOptions
-
-__all__ = ["RunOptions", "RunReport", "run"]
+__all__ = ["RunOptions", "RunReport", "export_store", "run"]
 
 
 _NO_REGIONS = (
@@ -36,7 +33,7 @@ class RunOptions:
     """
 
     ingest: IngestOptions
-    summaries: "SummaryOptions"
+    summaries: SummaryOptions
     regions: tuple[str, ...] = ()
     relabel: bool = False
 
@@ -46,7 +43,7 @@ class RunReport:
     """What a run did; `page` is the report to open."""
 
     ingested: IngestReport
-    exported: "ExportReport"
+    exported: ExportReport
     page: Path
     compacted: list[str] = field(default_factory=list)
 
@@ -78,32 +75,61 @@ def run(
     RunReport
         Sources that could not be read are in `ingested.problems`; the export holds all others.
     """
-    from tickline.pipelines.access.compact import compact_months, needs_compaction
-    from tickline.pipelines.access.export import check_out, export_native
-    from tickline.pipelines.access.regions import label_requesters, update_regions
-    from tickline.pipelines.access.report import import_jinja2, refresh_report
-    from tickline.pipelines.access.summaries import summarize
+    from tickline.pipelines.access.report import check_jinja2, refresh_report
 
     begin = phase or (lambda _: Progress())
     options.summaries.check()
-    import_jinja2()  # better now than when all the work is done
+    check_jinja2()  # better now than when all the work is done
     for raw in raws:
         check_out(out, Path(store), None if raw.startswith("s3://") else Path(raw))
     if options.regions:
-        # Before the logs: a store without addresses takes its labels as they come in.
-        with StoreFolder.open_or_create(store, options.ingest.wanted) as folder, folder.writing():
-            update_regions(folder, options.regions)
+        _take_regions(store, options)
     ingested = ingest(store, raws, options.ingest, begin("ingesting"))
     with StoreFolder.open(store) as folder:
-        months = needs_compaction(folder.ledger.snapshot())
-        if months:
-            with folder.writing():
-                compact_months(folder, months, progress=begin("compacting"))
+        months = _compact(folder, begin)
         if options.relabel:
-            with folder.writing():
-                label_requesters(folder, relabel=True)
+            _label_again(folder)
         if not folder.ledger.snapshots():
             ingested.notes.append(_NO_REGIONS)
-        summaries = summarize(folder, options.summaries, begin("summarizing").reach)
-        exported = export_native(folder, summaries, options.summaries, out, begin("exporting").reach)
+        exported = export_store(folder, options.summaries, out, begin)
     return RunReport(ingested, exported, refresh_report(out, exported.digest), months)
+
+
+def export_store(
+    folder: StoreFolder, options: SummaryOptions, out: Path, phase: Callable[[str], Progress]
+) -> ExportReport:
+    """Write the native export of a store as it is now, unless the one that is there is that already."""
+    if (unchanged := unchanged_export(folder, options, out)) is not None:
+        return unchanged
+    from tickline.pipelines.access.export import export_native
+    from tickline.pipelines.access.summaries import summarize
+
+    summaries = summarize(folder, options, phase("summarizing").reach)
+    return export_native(folder, summaries, options, out, phase("exporting").reach)
+
+
+def _take_regions(store: str, options: RunOptions) -> None:
+    """Take the region files before the logs: a store without addresses gives its labels as they come in."""
+    from tickline.pipelines.access.regions import in_use, update_regions
+
+    with StoreFolder.open_or_create(store, options.ingest.wanted) as folder:
+        if not in_use(folder, options.regions):
+            with folder.writing():
+                update_regions(folder, options.regions)
+
+
+def _compact(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[str]:
+    from tickline.pipelines.access.compact import compact_months, needs_compaction
+
+    months = needs_compaction(folder.ledger.snapshot())
+    if months:
+        with folder.writing():
+            compact_months(folder, months, progress=phase("compacting"))
+    return months
+
+
+def _label_again(folder: StoreFolder) -> None:
+    from tickline.pipelines.access.regions import label_requesters
+
+    with folder.writing():
+        label_requesters(folder, relabel=True)

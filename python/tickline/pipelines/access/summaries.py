@@ -7,12 +7,11 @@ up again, whatever else the store holds.
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tickline.errors import TicklineError, UsageError, explain_os_error
+from tickline.errors import TicklineError, explain_os_error
 from tickline.pipelines.access.catalog import Catalog
 from tickline.pipelines.access.summary_assets import Assets
 from tickline.pipelines.access.summary_cache import (
@@ -24,6 +23,7 @@ from tickline.pipelines.access.summary_cache import (
     lock_cache,
 )
 from tickline.pipelines.access.summary_groups import count_pairs, group
+from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.pipelines.access.summary_pairs import PairSet, distinct
 from tickline.pipelines.access.summary_rows import MEASURES, DailyRows, UnlabelledError
 from tickline.pipelines.access.summary_tables import Summaries
@@ -42,55 +42,13 @@ from tickline.store.parts import import_arrow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["POLICIES", "Progress", "Summaries", "SummaryOptions", "summarize"]
-
-POLICIES = ("all", "first", "split", "undetermined")
-"""What becomes of content that several datasets own."""
+__all__ = ["Progress", "Summaries", "summarize"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of days that are done, and of all days to do."""
 
 _SAVE_EVERY_S = 60.0
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class SummaryOptions:
-    """What summaries are made of.
-
-    Attributes
-    ----------
-    catalog : Path, optional
-        Which dataset a key belongs to, see `tickline.pipelines.access.catalog`.
-    shared_content : str, default "all"
-        One of `POLICIES`. ``all``: each dataset counts what it owns wholly; ``first``: the first owner in the
-        catalog alone; ``split``: equal shares, the remainder to the first; ``undetermined``: no dataset. The
-        archive counts it once in any case.
-    restrict_to, exclude_datasets : tuple of str
-        Only these datasets, or all but these, are exported; at most one of the two.
-    """
-
-    catalog: Path | None = None
-    shared_content: str = "all"
-    restrict_to: tuple[str, ...] = ()
-    exclude_datasets: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises
-        ------
-        UsageError
-            A policy that does not exist, or both lists of datasets.
-        """
-        if self.shared_content not in POLICIES:
-            what = f"{self.shared_content!r} is none of {', '.join(POLICIES)}"
-            raise UsageError(what, where="shared-content")
-        if self.restrict_to and self.exclude_datasets:
-            what = "cannot stand beside --exclude-datasets"
-            raise UsageError(
-                what, where="restrict-to", hint="Name the datasets you want with one of the two."
-            )
 
 
 def summarize(folder: StoreFolder, options: SummaryOptions, progress: Progress | None = None) -> Summaries:
@@ -114,7 +72,7 @@ def summarize(folder: StoreFolder, options: SummaryOptions, progress: Progress |
     Raises
     ------
     UsageError
-        The options contradict each other.
+        The options contradict each other, or the catalog does not exist.
     TicklineError
         The catalog, a file of the store or the ledger cannot be used, or a sum passes 2**64 - 1.
     """
@@ -153,8 +111,8 @@ def _open_catalog(path: Path | None) -> Catalog:
         return Catalog(None)
     try:
         status = path.stat()
-    except OSError as error:
-        raise explain_os_error(error, path) from error
+    except OSError:
+        return Catalog(path)  # which says what is wrong with it
     return _opened(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
 
 

@@ -81,6 +81,11 @@ class Summaries:
         return tuple(sorted(self._state.datasets[1:], key=_utf8))
 
     @property
+    def catalog_file(self) -> str | None:
+        """SHA-256 of the catalog's file as it lies there; None without one."""
+        return self._catalog.file_sha256
+
+    @property
     def catalog(self) -> dict[str, Any] | None:
         """Hash and number of entries of the catalog; None without one."""
         if self._catalog.sha256 is None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tickline.clients.s3 import S3Location
 from tickline.errors import TicklineError, explain_os_error
 from tickline.files import TEMPORARY_PREFIX
-from tickline.pipelines.access.reduce import Progress
 from tickline.pipelines.access.verify_ledger import check_addresses, check_ledger, check_regions
 from tickline.pipelines.access.verify_parts import Content, check_content
 from tickline.pipelines.access.verify_sources import check_source, choose_sources, still_there
+from tickline.progress import Progress
 from tickline.store.ledger import Ledger, PartFile, Snapshot
 from tickline.store.parts import file_hash, import_arrow
 from tickline.store.query import import_duckdb, open_connection, running

@@ -8,18 +8,16 @@ Content-Security-Policy allows its own two blocks, by their hashes, and nothing 
 
 import base64
 import hashlib
+import importlib.util
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from tickline.errors import TicklineError, explain_os_error
 from tickline.files import write_whole
-from tickline.pipelines.access.report.content import content
-from tickline.pipelines.access.report.export import read_export
-from tickline.pipelines.access.report.words import exact, human_bytes, pieces
 from tickline.pipelines.access.state import FOLDER
 
-__all__ = ["import_jinja2", "refresh_report", "write_report"]
+__all__ = ["check_jinja2", "refresh_report", "write_report"]
 
 _PAGE = "report.html"
 # Beside the record of the export: of which files the page was made.
@@ -45,6 +43,9 @@ def write_report(out: Path) -> Path:
         A file of the export is missing or damaged, or jinja2 is not installed.
     """
     page = out / _PAGE
+    from tickline.pipelines.access.report.content import content
+    from tickline.pipelines.access.report.export import read_export
+
     html = _render(content(read_export(out)))
     try:
         write_whole(page, html.encode("utf-8"))
@@ -88,19 +89,19 @@ def refresh_report(out: Path, digest: str, *, only_existing: bool = False) -> Pa
     return page
 
 
-def import_jinja2() -> Any:
-    """Return jinja2, or say which extra brings it."""
-    try:
-        import jinja2
-    except ImportError as error:
+def check_jinja2() -> None:
+    """Say which extra brings jinja2 if it is not installed; it is not imported, which takes its time."""
+    if importlib.util.find_spec("jinja2") is None:
         what = "the page is laid out by jinja2, which is not installed"
-        raise TicklineError(what, hint="Install it with: pip install 'tickline[report]'.") from error
-    return jinja2
+        raise TicklineError(what, hint="Install it with: pip install 'tickline[report]'.")
 
 
 def _render(variables: dict[str, Any]) -> str:
-    jinja2 = import_jinja2()
+    check_jinja2()
+    import jinja2
     from markupsafe import Markup
+
+    from tickline.pipelines.access.report.words import exact, human_bytes, pieces
 
     style, script = _file("page.css").strip(), _file("page.js").strip()
     loader = jinja2.DictLoader({"page.html": _file("page.html")})
