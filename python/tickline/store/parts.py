@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["NewPart", "PartWriter", "daily_schema", "file_hash", "import_arrow", "part_schema", "used_only"]
 
 # A key is found by reading one row group a month: 16 ms with 131,072 rows, 2.3 with 16,384 (which cost 0.9
-# bytes a row more), 1.8 with 8,192 (0.65 more). Days are read by whole weeks, and each group repeats the keys of its days: there larger ones are
-# better.
+# bytes a row more), 1.8 with 8,192 (0.65 more). Days are read by whole weeks, and each group repeats the keys
+# of its days: there larger ones are better.
 _ROWS_PER_GROUP = {"accesses": 8_192, "daily": 524_288}
 # A dictionary page must take the keys of a whole row group, or Parquet falls back to plain text half-way.
 _DICTIONARY_BYTES = 16 * 2**20
