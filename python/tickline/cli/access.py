@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tickline.cli import access_run, access_store, summary
+from tickline.cli import access_export, access_regions, access_run, access_store, summary
 from tickline.cli.common import Bar, Debug, Quiet, answering
 from tickline.errors import UsageError
 from tickline.filters import AccessRules, check_columns
@@ -20,6 +20,8 @@ app = typer.Typer(help="S3 server access logs.", no_args_is_help=True, rich_mark
 rejects_app = typer.Typer(help="Lines that were rejected.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(rejects_app, name="rejects")
 access_run.register(app)
+app.add_typer(access_regions.regions_app, name="regions")
+access_export.register(app)
 access_store.register(app)
 
 _REDUCE_EXAMPLES = """

@@ -102,16 +102,16 @@ SharedContent = Annotated[
         "first, in equal shares, or by none.",
     ),
 ]
+Relabel = Annotated[
+    bool,
+    typer.Option("--relabel", help="Look up again who has a region already; published numbers may change."),
+]
 RestrictTo = Annotated[
     list[str] | None, typer.Option(metavar="DATASET", help="Export only this dataset; repeatable.")
 ]
 ExcludeDatasets = Annotated[
     list[str] | None,
     typer.Option("--exclude-datasets", metavar="DATASET", help="Export all but this dataset; repeatable."),
-]
-Relabel = Annotated[
-    bool,
-    typer.Option("--relabel", help="Look up again who has a region: published numbers may change."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

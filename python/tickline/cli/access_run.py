@@ -1,11 +1,10 @@
-"""``tickline access ingest``, ``regions``, ``summarize``, ``export`` and ``run``: from logs to numbers."""
+"""``tickline access ingest`` and ``run``: from logs into a store, and to numbers in one go."""
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tickline.cli.access_export import files_json
 from tickline.cli.access_options import (
     Catalog,
     DedupeLines,
@@ -20,6 +19,7 @@ from tickline.cli.access_options import (
     Operation,
     OutOption,
     Raw,
+    Relabel,
     RestrictTo,
     Settle,
     SharedContent,
@@ -29,18 +29,24 @@ from tickline.cli.access_options import (
     ingest_options,
     summary_options,
 )
-from tickline.cli.common import Bar, Bars, Debug, Quiet, answering, console, human_bytes, plural, say_error
-from tickline.errors import TicklineError, UsageError, printable
+from tickline.cli.common import (
+    Bar,
+    Bars,
+    Debug,
+    Quiet,
+    answering,
+    console,
+    human_bytes,
+    plural,
+    print_json,
+    say_error,
+)
+from tickline.errors import TicklineError, printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.export_record import ExportReport
     from tickline.pipelines.access.ingest_options import IngestReport
 
 __all__ = ["register"]
-
-regions_app = typer.Typer(
-    help="Where requests come from: files of networks.", no_args_is_help=True, rich_markup_mode="markdown"
-)
 
 _INGEST_EXAMPLES = """
 Examples:
@@ -48,29 +54,6 @@ Examples:
 - `tickline access ingest raw-logs --store store`
 - `tickline access ingest s3://my-logs/access/2024/ --store store --keys dandi --threads 4`
 - `tickline access ingest raw --store store --no-addresses --exclude-ip @ours.txt`
-"""
-
-_REGIONS_EXAMPLES = """
-The shape of a file tells what it is: Amazon's ip-ranges.json, Google's cloud.json, GitHub's meta, a GeoLite2
-City or Country database (.mmdb), or a list with one network a line (and, behind a tab, its label). A list
-without labels stands for VPNs, or for what is written in front: `datacenter=FILE`.
-
-Example:
-
-- `tickline access regions update --store store --source ip-ranges.json --source GeoLite2-City.mmdb`
-"""
-
-_SUMMARIZE_EXAMPLES = """
-Example:
-
-- `tickline access summarize --store store --catalog catalog.json.gz`
-"""
-
-_EXPORT_EXAMPLES = """
-Examples:
-
-- `tickline access export --store store --out out --catalog catalog.json.gz`
-- `tickline access export --store store --out out --catalog catalog.tsv --restrict-to 000123`
 """
 
 _RUN_EXAMPLES = """
@@ -96,10 +79,6 @@ def _ingest_json(report: "IngestReport") -> dict[str, Any]:
 
 def _problem(problem: TicklineError) -> dict[str, Any]:
     return {"where": problem.where, "what": problem.what, "hint": problem.hint}
-
-
-def _files(report: "ExportReport") -> dict[str, int]:
-    return {name: len(getattr(report, name)) for name in ("written", "unchanged", "removed")}
 
 
 def _reasons(counts: Any) -> str:
@@ -178,153 +157,10 @@ def ingest(
         with Bar(quiet, "ingesting") as bar:
             report = run_ingest(str(store), raw, options, bar)
         if json_output:
-            _print_json(_ingest_json(report))
+            print_json(_ingest_json(report))
         _tell_ingest(report, bar.seconds, quiet=quiet or json_output)
         if report.problems:
             raise typer.Exit(1)
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
-    sys.stdout.write("\n")
-
-
-@regions_app.command("update", epilog=_REGIONS_EXAMPLES)
-def update(
-    store: StoreOption,
-    source: Annotated[
-        list[str],
-        typer.Option("--source", metavar="[LABEL=]FILE", help="A file of networks; repeatable, in order."),
-    ],
-    order: Annotated[
-        str,
-        typer.Option(
-            metavar="longest-prefix|first-wins", help="Which network decides where several hold an address."
-        ),
-    ] = "longest-prefix",
-    relabel: Annotated[
-        bool,
-        typer.Option(
-            "--relabel", help="Look up again who has a region already; published numbers may change."
-        ),
-    ] = False,
-    json_output: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Take files of networks into a store: from now on they decide the regions of new requesters.
-
-    The files given now are the ones in use, in this order. A region that was given to a requester stays,
-    unless --relabel says otherwise.
-    """
-    with answering(debug):
-        from tickline.pipelines.access.regions import label_requesters, update_regions
-        from tickline.store.folder import StoreFolder
-
-        with StoreFolder.open(store) as folder, folder.writing():
-            report = update_regions(folder, source, order=order)
-            changed = label_requesters(folder, relabel=True).changed if relabel else 0
-        if json_output:
-            files = [
-                {"kind": one.kind, "name": one.name, "label": one.label, "date": one.date, "sha256": one.hash,
-                 "networks": networks}
-                for one, networks in zip(report.snapshots, report.networks, strict=True)
-            ]  # fmt: skip
-            _print_json(
-                {"snapshots": files, "order": report.order, "added": report.added, "changed": changed}
-            )
-        elif not quiet:
-            screen = console()
-            for one, networks in zip(report.snapshots, report.networks, strict=True):
-                held = plural(networks, "network") if networks else "a database"
-                screen.print(
-                    f"{printable(one.name)}: {one.kind}, {held}, {one.date or 'no date'}", markup=False
-                )
-            if relabel:
-                screen.print(
-                    f"{plural(changed, 'requester')} {'has' if changed == 1 else 'have'} another region now.",
-                    markup=False,
-                )
-
-
-def summarize(
-    store: StoreOption,
-    catalog: Catalog = None,
-    shared_content: SharedContent = "all",
-    relabel: Annotated[
-        bool,
-        typer.Option(
-            "--relabel", help="Look up again who has a region already; published numbers may change."
-        ),
-    ] = False,
-    json_output: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Bring the summaries of a store up to date: only days that changed are added up again.
-
-    `export` and `run` do this by themselves; here it is done without writing an export.
-    """
-    with answering(debug):
-        from tickline.pipelines.access.regions import label_requesters
-        from tickline.pipelines.access.summaries import summarize as run_summarize
-        from tickline.store.folder import StoreFolder
-
-        options = summary_options(catalog, shared_content, None, None)
-        with StoreFolder.open(store) as folder:
-            if relabel:
-                with folder.writing():
-                    label_requesters(folder, relabel=True)
-            with Bar(quiet, "summarizing", "days") as bar:
-                summaries = run_summarize(folder, options, bar.reach)
-            totals = summaries.totals(())[1]
-        if json_output:
-            _print_json(totals)
-        elif not quiet:
-            for name, value in totals.items():
-                console().print(f"{name.replace('_', ' ')}: {value:,}", markup=False)
-
-
-def export(
-    store: StoreOption,
-    out: OutOption,
-    profile: Annotated[
-        str,
-        typer.Option(metavar="native", help="The layout; native: exact numbers as Parquet, TSV and JSON."),
-    ] = "native",
-    catalog: Catalog = None,
-    shared_content: SharedContent = "all",
-    restrict_to: RestrictTo = None,
-    exclude_datasets: ExcludeDatasets = None,
-    json_output: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Write the summaries of a store as files: by day, week, region, asset, type and dataset.
-
-    The same content gives the same bytes, however the store came to it. Files that would not change are left
-    alone. A report.html that `run` made here is made anew if the numbers are others.
-    """
-    with answering(debug), Bars(quiet) as bars:
-        from tickline.pipelines.access.export_record import check_out
-        from tickline.pipelines.access.report import refresh_report
-        from tickline.pipelines.access.run import export_store
-        from tickline.store.folder import StoreFolder
-
-        if profile != "native":
-            raise UsageError(f"{profile!r} is no profile", where="profile", hint="Choose native.")
-        options = summary_options(catalog, shared_content, restrict_to, exclude_datasets)
-        with StoreFolder.open(store) as folder:
-            check_out(out, store)
-            report = export_store(folder, options, out, bars.begin)
-        bars.close()
-        refresh_report(out, report.digest, only_existing=True)
-        if json_output:
-            _print_json(_files(report))
-        elif not quiet:
-            counts = f"{plural(len(report.written), 'file')} written, {len(report.unchanged):,} unchanged"
-            text = f"{counts}, {len(report.removed):,} removed"
-            console().print(f"{text}: {printable(str(out))}", markup=False)
 
 
 def run(
@@ -339,12 +175,7 @@ def run(
     shared_content: SharedContent = "all",
     restrict_to: RestrictTo = None,
     exclude_datasets: ExcludeDatasets = None,
-    relabel: Annotated[
-        bool,
-        typer.Option(
-            "--relabel", help="Look up again who has a region already; published numbers may change."
-        ),
-    ] = False,
+    relabel: Relabel = False,
     operation: Operation = None,
     status: Status = None,
     keys: Keys = None,
@@ -382,7 +213,7 @@ def run(
         bars.close()
         if json_output:
             whole = {"ingest": _ingest_json(report.ingested), "compacted": report.compacted}
-            _print_json({**whole, "files": _files(report.exported), "page": str(report.page)})
+            print_json({**whole, "files": files_json(report.exported), "page": str(report.page)})
         _tell_ingest(report.ingested, bars.first.seconds, quiet=quiet or json_output)
         if not (quiet or json_output):
             typer.echo(f"the page: {printable(str(report.page))}")
@@ -393,7 +224,4 @@ def run(
 def register(app: typer.Typer) -> None:
     """Add the commands to ``tickline access``."""
     app.command(epilog=_INGEST_EXAMPLES)(ingest)
-    app.add_typer(regions_app, name="regions")
-    app.command(epilog=_SUMMARIZE_EXAMPLES)(summarize)
-    app.command(epilog=_EXPORT_EXAMPLES)(export)
     app.command(epilog=_RUN_EXAMPLES)(run)

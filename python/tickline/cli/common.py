@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import signal
 import sys
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-__all__ = ["Bar", "Bars", "Debug", "Quiet", "answering", "console", "human_bytes", "plural", "say_error"]
+__all__ = [
+    "Bar",
+    "Bars",
+    "Debug",
+    "Quiet",
+    "answering",
+    "console",
+    "human_bytes",
+    "plural",
+    "print_json",
+    "say_error",
+]
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")]
@@ -74,6 +86,12 @@ def say_error(text: str) -> None:
 def plural(count: int, noun: str) -> str:
     """Return ``1 source``, ``1,234 sources``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value to standard output."""
+    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
 
 
 def human_bytes(size: float) -> str:
