@@ -183,7 +183,12 @@ class ExportRecord:
 
 
 def made_of(
-    folder: StoreFolder, commit: int, epoch: int, catalog: str | None, options: SummaryOptions
+    folder: StoreFolder,
+    commit: int,
+    epoch: int,
+    catalog: str | None,
+    options: SummaryOptions,
+    *more: str | int,
 ) -> str:
     """Return a hash of all that decides what an export holds.
 
@@ -196,7 +201,9 @@ def made_of(
     catalog : str or None
         SHA-256 of the catalog's file.
     options : SummaryOptions
-        The others.
+        Its rule for shared content, and which datasets are chosen.
+    *more : str or int
+        What else decides: the profile, its rules of compatibility and of privacy.
     """
     made_ms = folder.ledger.rows("SELECT made_ms FROM commits WHERE id = ?", [commit])
     snapshots = folder.ledger.rows("SELECT * FROM snapshots WHERE current ORDER BY position")
@@ -214,12 +221,18 @@ def made_of(
         options.shared_content,
         sorted(options.restrict_to),
         sorted(options.exclude_datasets),
+        *more,
     ]
     return hashlib.sha256(json.dumps(parts, default=bytes.hex).encode()).hexdigest()
 
 
-def unchanged_export(folder: StoreFolder, options: SummaryOptions, out: Path) -> ExportReport | None:
-    """Return what an export would say if it is made of the same and stands as it was written, else None."""
+def unchanged_export(
+    folder: StoreFolder, options: SummaryOptions, out: Path, *more: str | int
+) -> ExportReport | None:
+    """Return what an export would say if it is made of the same and stands as it was written, else None.
+
+    `more` is what `made_of` was given.
+    """
     options.check()
     check_out(out, folder.path)
     if not (out / FOLDER / _RECORD).is_file() or folder.ledger.has_unlabelled():
