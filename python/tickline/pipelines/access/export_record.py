@@ -238,12 +238,9 @@ def unchanged_export(
     if not (out / FOLDER / _RECORD).is_file() or folder.ledger.has_unlabelled():
         return None
     commit, epoch = folder.ledger.state()
-    catalog = Catalog(options.catalog)
+    made = made_of(folder, commit, epoch, Catalog(options.catalog).file_sha256, options, *more)
     with ExportRecord(out) as record:
-        same = record.complete and record.made_of == made_of(
-            folder, commit, epoch, catalog.file_sha256, options
-        )
-        if not same or not all(map(record.stands, record.files)):
+        if not record.complete or record.made_of != made or not all(map(record.stands, record.files)):
             return None
         mine = [name for name, entry in record.files.items() if _is_chosen(entry["dataset"], options)]
         return ExportReport(unchanged=sorted(mine), digest=record.digest())
