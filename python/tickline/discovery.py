@@ -4,11 +4,25 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tickline.errors import SourceError, explain_os_error
 
-__all__ = ["LOOKED_FOR", "Discovery", "Found", "discover", "is_log_name", "natural_key", "strip_suffixes"]
+__all__ = [
+    "LOGS",
+    "LOOKED_FOR",
+    "TABLES",
+    "TABLES_OF_KEYS",
+    "Discovery",
+    "Found",
+    "Wanted",
+    "discover",
+    "is_log_name",
+    "natural_key",
+    "strip_suffixes",
+]
 
 LOOKED_FOR = (
     "*.log (such as 2024/05/01.log) and S3's own object names "
@@ -68,6 +82,42 @@ def is_log_name(name: str) -> bool:
     return (name.endswith(".log") and len(name) > 4) or _OBJECT_NAME.fullmatch(name) is not None
 
 
+class Wanted(NamedTuple):
+    """What is taken of a folder, told by the names of files.
+
+    Attributes
+    ----------
+    what : str
+        What they are, for messages.
+    is_name : callable
+        Whether a file of this name (without folders) is one.
+    looked_for : str
+        Their names, for messages.
+    why_not : str
+        Why others are left out.
+    hidden : tuple of str
+        Files and folders whose names begin so are not looked at.
+    """
+
+    what: str
+    is_name: Callable[[str], bool]
+    looked_for: str
+    why_not: str
+    hidden: tuple[str, ...] = (".",)
+
+
+def _is_table_name(name: str) -> bool:
+    return name.endswith(".tsv")
+
+
+LOGS = Wanted("logs", is_log_name, LOOKED_FOR, "not named like a log")
+TABLES = Wanted("tables", _is_table_name, "*.tsv, at any depth", "not named like a table")
+"""What dandi_s3_log_parser made of logs, for each day."""
+
+TABLES_OF_KEYS = TABLES._replace(hidden=(".tickline", "._"))
+"""The same for each key, which may begin with a dot; ``._`` is what macOS leaves beside files."""
+
+
 def natural_key(name: str) -> tuple[list[list[str | int]], str]:
     """Order names by parts, digits as numbers: ``2024/9`` before ``2024/10``."""
     # A split at digits alternates between text and number, so only like is compared with like.
@@ -76,8 +126,9 @@ def natural_key(name: str) -> tuple[list[list[str | int]], str]:
 
 
 class _Walk:
-    def __init__(self, exclude: frozenset[Identity]) -> None:
+    def __init__(self, exclude: frozenset[Identity], wanted: Wanted) -> None:
         self.found = Discovery()
+        self.wanted = wanted
         self.seen_folders: set[Identity] = set(exclude)
         self.seen_files: set[Identity] = set()
         self.links: list[tuple[str, str]] = []
@@ -101,7 +152,7 @@ class _Walk:
                 self.found.problems.append(explain_os_error(error, path))
 
     def _entry(self, entry: os.DirEntry[str], prefix: str, waiting: list[tuple[str, str]]) -> None:
-        if entry.name.startswith("."):
+        if entry.name.startswith(self.wanted.hidden):
             self.found.left_out["hidden"] += 1
         elif entry.is_symlink():
             self.links.append((entry.path, prefix + entry.name))
@@ -112,7 +163,7 @@ class _Walk:
                 self._file(entry.path, prefix + entry.name, entry.stat(follow_symlinks=False))
             except OSError as error:
                 # It vanished since the folder was opened; the folder's other files are not concerned.
-                if is_log_name(entry.name):
+                if self.wanted.is_name(entry.name):
                     self.found.problems.append(explain_os_error(error, entry.path))
 
     def _file(self, path: str, name: str, status: os.stat_result) -> None:
@@ -121,8 +172,8 @@ class _Walk:
             self.found.left_out["pipe, socket or device"] += 1
         elif base == "truth.json":
             self.found.left_out["truth.json"] += 1
-        elif not is_log_name(base):
-            self.found.left_out["not named like a log"] += 1
+        elif not self.wanted.is_name(base):
+            self.found.left_out[self.wanted.why_not] += 1
         else:
             self.seen_files.add((status.st_dev, status.st_ino))
             self.found.files.append(Found(path, name))
@@ -138,7 +189,7 @@ class _Walk:
         try:
             status = os.stat(path)
         except OSError as error:
-            if is_log_name(name.rpartition("/")[2]):
+            if self.wanted.is_name(name.rpartition("/")[2]):
                 self.found.problems.append(explain_os_error(error, path))
             else:
                 self.found.left_out["link that leads nowhere"] += 1
@@ -151,7 +202,9 @@ class _Walk:
             self._file(path, name, status)
 
 
-def discover(root: str | os.PathLike[str], *, exclude: frozenset[Identity] = frozenset()) -> Discovery:
+def discover(
+    root: str | os.PathLike[str], *, exclude: frozenset[Identity] = frozenset(), wanted: Wanted = LOGS
+) -> Discovery:
     """Find the S3 access logs below `root`.
 
     Parameters
@@ -160,13 +213,15 @@ def discover(root: str | os.PathLike[str], *, exclude: frozenset[Identity] = fro
         A folder. Links are followed, each folder is listed once, and hidden entries are left out.
     exclude : frozenset of (st_dev, st_ino)
         Folders that are not entered (the folder of outputs).
+    wanted : Wanted
+        What else than logs is looked for.
 
     Returns
     -------
     Discovery
         The logs in a stable order, what was left out, and the folders that could not be listed.
     """
-    walk = _Walk(exclude)
+    walk = _Walk(exclude, wanted)
     walk.folder(os.fspath(root), "")
     walk.follow_links()
     walk.found.files.sort(key=lambda found: natural_key(found.name))

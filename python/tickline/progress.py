@@ -1,10 +1,11 @@
 """What long runs share: where they tell how far they are, and threads that can be none."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-__all__ = ["Progress", "WorkHere"]
+__all__ = ["Progress", "WorkHere", "cores"]
 
 
 class Progress:
@@ -30,3 +31,8 @@ class WorkHere(Executor):
         except Exception as error:  # it is raised where the result is asked for
             future.set_exception(error)
         return future
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from python.http_support import Answer, Request, Script, WebServer, http_server, ok_json
+from tickline.clients.ipinfo import Ipinfo
 from tickline.store.folder import StoreFolder
+from tickline.store.ledger import unsigned
 from tickline.store.settings import WantedSettings
 
 AWS = {
@@ -42,6 +47,27 @@ GITHUB = {
     "git": ["20.201.28.151/32"],
     "actions": ["4.148.0.0/16", "2603:1030:401:0143::/64"],
     "domains": {"website": ["*.github.com"]},
+}
+AZURE = {
+    "changeNumber": 286,
+    "cloud": "Public",
+    "values": [
+        {
+            "name": "ActionGroup",
+            "properties": {
+                "region": "",
+                "addressPrefixes": ["20.32.0.0/11", "20.40.4.0/30", "51.12.0.0/24", "2603:1030:40c::/48"],
+            },
+        },
+        {
+            "name": "AzureCloud.westeurope",
+            "properties": {"region": "westeurope", "addressPrefixes": ["20.40.0.0/16", "2603:1020:200::/46"]},
+        },
+        {
+            "name": "Storage.northeurope",
+            "properties": {"region": "northeurope", "addressPrefixes": ["20.40.8.0/24", "20.40.0.0/16"]},
+        },
+    ],
 }
 
 
@@ -112,4 +138,55 @@ def slow_labels(lists: Sequence[tuple[str, str]], order: str, addresses: Sequenc
             if address in ipaddress.ip_network(network)
         ]
         found.append(min(holding)[2] if holding else "unknown")
+    return found
+
+
+# ---- ipinfo ------------------------------------------------------------------------------------------------
+
+TOKEN = "t0ken-that-nobody-sees"
+
+
+def ipinfo_answers(known: dict[str, dict[str, Any]]) -> Callable[[Request], Answer]:
+    """Answer batches as ipinfo.io does; an address that is not in `known` gets nothing but its own name."""
+    return lambda request: ok_json({ip: {"ip": ip, **known.get(ip, {})} for ip in request.json})
+
+
+@contextlib.contextmanager
+def ipinfo_server(
+    monkeypatch: pytest.MonkeyPatch, script: Script, **options: Any
+) -> Iterator[tuple[WebServer, Ipinfo]]:
+    """Run a server that is ipinfo.io for the package ipinfo, with a client for it that does not wait."""
+    with http_server({"/batch": script}) as web:
+        monkeypatch.setattr("ipinfo.handler.API_URL", web.url)
+        yield web, Ipinfo(TOKEN, **{"wait": lambda _: None, "timeout_s": 0.3, "retries": 1, **options})
+
+
+def batches(web: WebServer) -> list[list[str]]:
+    """Return which addresses the server was asked for, request by request."""
+    return [request.json for request in web.requests]
+
+
+# ---- what a store says -------------------------------------------------------------------------------------
+
+
+def stored(folder: StoreFolder) -> dict[str, tuple[str | None, str | None]]:
+    """Return label and kind of its snapshot, by address."""
+    kinds = {row["id"]: row["kind"] for row in folder.ledger.rows("SELECT id, kind FROM snapshots")}
+    rows = folder.ledger.rows("SELECT id, label, snapshot FROM requesters ORDER BY number")
+    addresses = folder.pseudonyms().addresses([unsigned(row["id"]) for row in rows])
+    return {
+        str(address): (row["label"], kinds.get(row["snapshot"]))
+        for address, row in zip(addresses, rows, strict=True)
+    }
+
+
+def files_with(root: Path, *texts: str) -> list[str]:
+    """Return the files below `root` that hold one of these texts."""
+    wanted = [text.encode() for text in texts]
+    found = []
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            if any(text in content for text in wanted):
+                found.append(str(path.relative_to(root)))
     return found

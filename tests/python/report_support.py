@@ -334,3 +334,64 @@ class Page(HTMLParser):
 
 def page_of(out: Path) -> Page:
     return Page(write_report(out).read_text(encoding="utf-8"))
+
+
+# ---- published exports -------------------------------------------------------------------------------------
+
+ABOUT = {
+    "fixed": "fixed: counts of cells with fewer than 10 requesters, and of those by which they could be "
+    "computed, are withheld or pooled; others are rounded half up to multiples of 20",
+    "strict": "strict: counts below 50 are withheld, others are rounded to multiples of 20, halves to even",
+}
+WORDS = {"fixed": "hidden", "strict": "<50"}
+
+
+def published(rule: str, counts: tuple[int, int, int]) -> tuple[int | None, ...]:
+    """Return requests, downloads and requesters of a cell as they are published, cell by cell.
+
+    Cells that are withheld for others' sake are left to the tests of the rule: a page cannot tell them.
+    """
+    if rule == "strict":
+        return tuple(None if count < 50 else round(count / 20) * 20 for count in counts)
+    if counts[2] < 10:
+        return (None, None, None)
+    requests, downloads, requesters = ((count + 10) // 20 * 20 for count in counts)
+    return max(requests, 20), downloads, max(requesters, 20)
+
+
+def publish(out: Path, rule: str) -> Path:
+    """Turn an exact export into one made with ``--privacy`` `rule`."""
+    for path in sorted(out.glob("summaries/*/*.parquet")):
+        table = parquet.read_table(path)
+        counts = zip(*(table.column(name).to_pylist() for name in MEASURES[1:]), strict=True)
+        shown = [published(rule, one) for one in counts]
+        if rule == "fixed" and path.stem == "by_week_type":
+            shown = [(None, None, None)] * table.num_rows
+        for index, name in enumerate(MEASURES[1:]):
+            column = pa.array([one[index] for one in shown], pa.uint64())
+            table = table.set_column(table.column_names.index(name), name, column)
+        parquet.write_table(_pooled(table) if rule == "fixed" and path.stem == "by_region" else table, path)
+    totals = load(out / "totals.json")
+    for entry in (totals["archive"], *totals["datasets"].values()):
+        found = published(rule, tuple(entry[name] for name in MEASURES[1:]))
+        for name, count in zip(MEASURES[1:], found, strict=True):
+            entry[name] = WORDS[rule] if count is None else count
+    write_json(out / "totals.json", totals)
+    found = load(out / "provenance.json")
+    undetermined = {**found["undetermined"], "number_of_requests": None}
+    write_json(
+        out / "provenance.json",
+        {**found, "accounting": None, "undetermined": undetermined, "privacy": ABOUT[rule]},
+    )
+    return out
+
+
+def _pooled(table: Any) -> Any:
+    rows = table.to_pylist()
+    pool = [row for row in rows if row["number_of_requests"] is None]
+    kept = [row for row in rows if row["number_of_requests"] is not None]
+    other = dict.fromkeys(MEASURES) | {
+        "region": "other",
+        "bytes_sent": sum(row["bytes_sent"] for row in pool),
+    }
+    return pa.Table.from_pylist([*kept, *([other] if pool else [])], table.schema)

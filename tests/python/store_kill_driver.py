@@ -13,12 +13,14 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_units
+from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_trees, ingest_units
 from tickline.pipelines.access.compact import compact
 from tickline.pipelines.access.export import export_native
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.ingest import ingest
 from tickline.pipelines.access.ingest_options import IngestOptions
 from tickline.pipelines.access.summaries import summarize
@@ -35,10 +37,13 @@ def _small_runs() -> None:
         module.RUN_BYTES = RUN_BYTES  # type: ignore[attr-defined]
     ingest_units._SMALL_BYTES = RUN_BYTES
     ingest_group._RUN_ROWS = 1_000
+    ingest_trees.BLOCK_BYTES = 20_000
+    ingest_trees._SMALL_BYTES = 5_000
+    ingest_trees._GROUP_SOURCES = 10
 
 
-def _ingest(store: str, argument: str) -> None:
-    report = ingest(store, [argument], IngestOptions(threads=2, settle_s=0))
+def _ingest(store: str, argument: str, form: str = "log") -> None:
+    report = ingest(store, [argument], IngestOptions(form=form, threads=2, settle_s=0))
     if report.problems:
         sys.exit("\n".join(map(str, report.problems)))
 
@@ -51,7 +56,7 @@ def _compact(store: str, _: str) -> None:
 def _export(store: str, argument: str) -> None:
     options = SummaryOptions(Path(argument).parent / "raw" / "catalog.tsv")
     with StoreFolder.open(store) as folder:
-        export_native(folder, summarize(folder, options), options, Path(argument))
+        export_native(folder, summarize(folder, options), ExportOptions(options), Path(argument))
 
 
 def _die(_: str, argument: str) -> None:
@@ -91,6 +96,9 @@ STEPS: dict[str, Callable[[str, str], None]] = {
     "die": _die,
     "export": _export,
     "ingest": _ingest,
+    "ingest-binned": partial(_ingest, form="binned"),
+    "ingest-reduced": partial(_ingest, form="reduced"),
+    "open": lambda store, _: StoreFolder.open(store).close(),
 }
 
 

@@ -101,6 +101,8 @@ def add_rows(folder: StoreFolder, *tables: pa.Table) -> None:
                 "rejects_digest": rejects_digest([]),
                 "state": "live",
                 "added": commit,
+                "form": "log",
+                "key": None,
             }
             put(db, "sources", row)
 

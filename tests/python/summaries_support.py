@@ -105,6 +105,8 @@ def add(store: StoreFolder, rows: Sequence[Row], *, labels: bool = True) -> None
         "delivered_ms": None,
         "rejects_digest": rejects_digest([]),
         "state": "live",
+        "form": "log",
+        "key": None,
     }
     with store.ledger.transaction() as db:
         commit = store.ledger.begin_commit("ingest", days)

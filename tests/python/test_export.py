@@ -40,6 +40,7 @@ from reference.access_summaries_reference import (
 from tickline.errors import TicklineError, UsageError
 from tickline.pipelines.access import export_files, summary_frames, summary_tables
 from tickline.pipelines.access.export import export_native
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.export_record import ExportReport, check_out
 from tickline.pipelines.access.state import lock
 from tickline.pipelines.access.summaries import summarize
@@ -66,7 +67,7 @@ def _catalog(folder: Path) -> Path:
 
 def _export(store: StoreFolder, out: Path, **options: Any) -> ExportReport:
     chosen = SummaryOptions(**options)
-    return export_native(store, summarize(store, chosen), chosen, out)
+    return export_native(store, summarize(store, chosen), ExportOptions(chosen), out)
 
 
 def _json(path: Path) -> Any:
@@ -123,7 +124,7 @@ def test_provenance_tells_what_went_in_and_nothing_of_this_machine(tmp_path: Pat
         settings = store.settings
     found = _json(tmp_path / "out/provenance.json")
     assert sorted(found) == sorted(
-        ["accounting", "catalog", "exclude_datasets", "format", "privacy", "region_order", "regions"]
+        ["accounting", "catalog", "exclude_datasets", "format", "forms", "privacy", "region_order", "regions"]
         + ["restrict_to", "shared_content", "sources", "store", "tickline", "undetermined"]
     )
     assert found["catalog"]["entries"] == 4
@@ -381,7 +382,7 @@ def test_summaries_from_before_a_source_was_replaced_are_refused(tmp_path: Path)
         found = summarize(store, SummaryOptions())
         replace_files(store, rows[:20], epoch=True)
         with pytest.raises(TicklineError, match="sources were replaced"):
-            export_native(store, found, SummaryOptions(), tmp_path / "out")
+            export_native(store, found, ExportOptions(SummaryOptions()), tmp_path / "out")
 
 
 def test_two_exports_at_once_get_a_sentence(tmp_path: Path) -> None:
@@ -435,13 +436,13 @@ def test_damage_to_the_cache_during_an_export_is_made_good(tmp_path: Path) -> No
     with open_store(tmp_path / "store") as store:
         add(store, draw_rows(300, days=30))
         options = SummaryOptions(catalog=_catalog(tmp_path))
-        export_native(store, summarize(store, options), options, tmp_path / "whole")
+        export_native(store, summarize(store, options), ExportOptions(options), tmp_path / "whole")
         for kind in ("week-", "assets-", "totals-"):
             found = summarize(store, options)
             path = sorted((tmp_path / "store/cache").rglob(f"{kind}*"))[-1]
             data = path.read_bytes()
             path.write_bytes(data[:70] + bytes([data[70] ^ 1]) + data[71:])
-            export_native(store, found, options, tmp_path / kind)
+            export_native(store, found, ExportOptions(options), tmp_path / kind)
             assert files_of(tmp_path / kind) == files_of(tmp_path / "whole")
 
 
@@ -450,6 +451,7 @@ import os, signal, sys
 from pathlib import Path
 import tickline.files
 from tickline.pipelines.access.export import export_native
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.summaries import summarize
 from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.store.folder import StoreFolder
@@ -465,7 +467,7 @@ for name in ("rename", "fsync"):
     setattr(os, name, patched)
 options = SummaryOptions(catalog=Path(sys.argv[3]))
 with StoreFolder.open(sys.argv[1]) as store:
-    export_native(store, summarize(store, options), options, Path(sys.argv[2]))
+    export_native(store, summarize(store, options), ExportOptions(options), Path(sys.argv[2]))
 """
 
 
@@ -527,7 +529,7 @@ def test_a_full_disk_gets_a_sentence_and_the_next_run_goes_on(
 
         monkeypatch.setattr(export_files._Sink, "write", full)
         with pytest.raises(TicklineError, match="disk is full"):
-            export_native(store, found, SummaryOptions(), tmp_path / "out")
+            export_native(store, found, ExportOptions(SummaryOptions()), tmp_path / "out")
         monkeypatch.undo()
         _export(store, tmp_path / "out")
         _export(store, tmp_path / "fresh")
@@ -542,7 +544,11 @@ def test_progress_counts_up_to_the_end(tmp_path: Path) -> None:
         options = SummaryOptions()
         found = summarize(store, options, lambda done, total: days.append((done, total)))
         export_native(
-            store, found, options, tmp_path / "out", lambda done, total: datasets.append((done, total))
+            store,
+            found,
+            ExportOptions(options),
+            tmp_path / "out",
+            lambda done, total: datasets.append((done, total)),
         )
     for calls in (days, datasets):
         assert [done for done, _ in calls] == sorted(done for done, _ in calls)

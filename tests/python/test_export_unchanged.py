@@ -15,6 +15,7 @@ import pytest
 from python.access_support import environment, log
 from python.ingest_support import KEY
 from python.summaries_support import files_of
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.ingest_options import IngestOptions
 from tickline.pipelines.access.run import RunOptions, RunReport, run
 from tickline.pipelines.access.summary_options import SummaryOptions
@@ -25,11 +26,12 @@ pytest.importorskip("pyarrow")
 SCRIPT = """
 import json, sys
 from pathlib import Path
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.ingest_options import IngestOptions
 from tickline.pipelines.access.run import RunOptions, run
 from tickline.pipelines.access.summary_options import SummaryOptions
 raw, store, out, catalog, networks = sys.argv[1:]
-options = RunOptions(IngestOptions(settle_s=0), SummaryOptions(Path(catalog)), (networks,))
+options = RunOptions(IngestOptions(settle_s=0), ExportOptions(SummaryOptions()), catalog, (networks,))
 report = run([raw], store, Path(out), options)
 heavy = [name for name in ("numpy", "pyarrow", "duckdb", "jinja2", "rich") if name in sys.modules]
 print(json.dumps({"heavy": heavy, "written": len(report.exported.written)}))
@@ -48,8 +50,8 @@ class Place:
         self.networks.write_text("192.0.2.0/24\n")
 
     def run(self, *, again: Path | None = None, **options: object) -> RunReport:
-        summaries = SummaryOptions(self.catalog, **options)  # type: ignore[arg-type]
-        chosen = RunOptions(IngestOptions(settle_s=0), summaries, (str(self.networks),))
+        export = ExportOptions(SummaryOptions(**options))  # type: ignore[arg-type]
+        chosen = RunOptions(IngestOptions(settle_s=0), export, str(self.catalog), (str(self.networks),))
         return run([str(self.raw)], str(self.store), again or self.out, chosen)
 
 

@@ -247,7 +247,8 @@ def test_every_view_and_its_columns_stand_in_the_page_on_stores(tmp_path: Path) 
     from tickline.store.folder import StoreFolder
     from tickline.store.query import connect
     from tickline.store.settings import WantedSettings
-    from tickline.store.store import SUMMARY_VIEWS, Store
+    from tickline.store.store import Store
+    from tickline.store.views import SUMMARY_VIEWS
 
     text = STORE_PAGE.read_text(encoding="utf-8")
     views = text[text.index("\n## SQL\n") : text.index("\n## Python\n")]

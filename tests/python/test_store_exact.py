@@ -17,6 +17,7 @@ from python.ingest_support import small_runs
 from python.s3_support import moto, sdk, set_environment, versitygw
 from tickline.fake import generate_access
 from tickline.pipelines.access.compact import compact
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.ingest_options import IngestOptions
 from tickline.pipelines.access.run import RunOptions, run
 from tickline.pipelines.access.summary_options import POLICIES, SummaryOptions
@@ -40,8 +41,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(archive: Path, policy: str = "all", threads: int = 1, **more: Any) -> RunOptions:
     regions = tuple(str(path) for path in sorted((archive / "regions").iterdir()))
-    summaries = SummaryOptions(archive / "catalog.tsv", policy, **more)
-    return RunOptions(IngestOptions(threads=threads), summaries, regions)
+    export = ExportOptions(SummaryOptions(None, policy, **more))
+    return RunOptions(IngestOptions(threads=threads), export, str(archive / "catalog.tsv"), regions)
 
 
 def exported(archive: Path, raw: Path | str, place: Path, **how: Any) -> Path:

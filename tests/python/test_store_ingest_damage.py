@@ -88,8 +88,8 @@ def test_sources_that_vanish_are_named(
 
     find = module.find_inputs
 
-    def vanishing(raws: list[str]) -> Any:
-        found = find(raws)
+    def vanishing(raws: list[str], **options: Any) -> Any:
+        found = find(raws, **options)
         for path in raw.iterdir():
             if path.name != "0.log":
                 path.unlink()

@@ -125,7 +125,7 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_store_of_a_newer_format_is_refused(store: Path, raw: Path) -> None:
     text = (store / "store.toml").read_text()
-    (store / "store.toml").write_text(text.replace("format = 1", "format = 7"))
+    (store / "store.toml").write_text(text.replace(f"format = {settings.FORMAT}", "format = 7"))
     sentence = _refused(store, raw)
     assert "format 7" in sentence
     assert "Update tickline" in sentence
@@ -162,18 +162,19 @@ def test_an_older_store_is_brought_up_to_this_format(
             raise _KillError
         write_settings(path, made)
 
+    newer = settings.FORMAT + 1
+    monkeypatch.setitem(ledger_schema.MIGRATIONS, settings.FORMAT, step)
     for module in (settings, folder_module, ledger_module):
-        monkeypatch.setattr(module, "FORMAT", 2)
-    monkeypatch.setitem(ledger_schema.MIGRATIONS, 1, step)
+        monkeypatch.setattr(module, "FORMAT", newer)
     monkeypatch.setattr(folder_module, "write_settings", write)
     if killed:
         with pytest.raises(_KillError):
             StoreFolder.open(store)
     stop.clear()
     with StoreFolder.open(store) as folder:
-        assert folder.ledger.format == folder.settings.format == 2
+        assert folder.ledger.format == folder.settings.format == newer
         assert folder.ledger.rows("SELECT count(*) FROM added")[0][0] == 0
-    assert read_settings(store).format == 2
+    assert read_settings(store).format == newer
     assert rows(store) == before[0]
 
 

@@ -126,8 +126,10 @@ def test_a_page_that_is_older_than_its_numbers_is_made_anew(tmp_path: Path) -> N
     # As after a kill between the last file and the page.
     with tl.access.Store(tmp_path / "store") as store:
         from tickline.pipelines.access.export import export_native
+        from tickline.pipelines.access.export_options import ExportOptions
 
-        export_native(store.folder, store.summarize(), store._options(None, "all", (), ()), out)
+        options = ExportOptions(store._options(None, "all", (), ()))
+        export_native(store.folder, store.summarize(), options, out)
     (out / ".tickline/export.json").write_bytes(
         (out / ".tickline/export.json").read_bytes().replace(b'"complete": true', b'"complete": false')
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tickline.cli import access, fake
+from tickline.cli import access, compat, fake
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(access.app, name="access")
 app.add_typer(fake.app, name="fake")
+app.add_typer(compat.app, name="compat")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,7 +1,6 @@
 """``tickline access``: S3 server access logs."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from tickline.cli.common import Bar, Debug, Quiet, answering
 from tickline.errors import UsageError
 from tickline.filters import AccessRules, check_columns
 from tickline.pipelines.access.options import ReduceOptions, parse_max_rejects, parse_memory
+from tickline.progress import cores
 
 __all__ = ["app"]
 
@@ -39,10 +39,6 @@ Example:
 - `tickline access reduce raw reduced --rejects rejects.tsv`
 - `tickline access rejects export rejects.tsv --raw raw --out lines.log --anonymize`
 """
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @app.command(epilog=_REDUCE_EXAMPLES)
@@ -164,7 +160,7 @@ def reduce(
             columns=None if columns is None else tuple(check_columns([columns], ())),
             rules=rules,
             limit_files=limit_files,
-            threads=threads or _cores(),
+            threads=threads or cores(),
             memory_bytes=parse_memory(memory),
             accounting=accounting,
             rejects=rejects,

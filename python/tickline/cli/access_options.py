@@ -1,20 +1,22 @@
 """Options that several commands of ``tickline access`` share, and what they mean."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickline.errors import UsageError
-from tickline.filters import parse_keys, parse_networks, parse_operations, parse_statuses, parse_time
+from tickline.filters import parse_time
 from tickline.pipelines.access.options import parse_memory
+from tickline.progress import cores
 
 if TYPE_CHECKING:
     from tickline.pipelines.access.ingest_options import IngestOptions
     from tickline.pipelines.access.summary_options import SummaryOptions
+    from tickline.progress import Progress
 
 __all__ = [
+    "AddressHash",
     "Catalog",
     "DedupeLines",
     "ExcludeDatasets",
@@ -27,14 +29,17 @@ __all__ = [
     "Now",
     "Operation",
     "OutOption",
+    "PrivacyRule",
     "Raw",
     "Relabel",
     "RestrictTo",
+    "Rounding",
     "Settle",
     "SharedContent",
     "Status",
     "StoreOption",
     "Threads",
+    "Threshold",
     "ingest_options",
     "summary_options",
 ]
@@ -87,11 +92,10 @@ Now = Annotated[
     str | None, typer.Option(metavar="TIME", help="Take this ISO time (UTC) for now, to reproduce a run.")
 ]
 Catalog = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        metavar="FILE",
-        help="Content to datasets: {content: {dataset: path}} as .json(.gz), or .tsv with key, dataset, "
-        "version, path. Without one, the first part of a key is its dataset.",
+        metavar="FILE|URL|dandi",
+        help="Which dataset owns what: JSON or TSV, by address too; dandi[:API] asks the DANDI archive.",
     ),
 ]
 SharedContent = Annotated[
@@ -102,9 +106,31 @@ SharedContent = Annotated[
         "first, in equal shares, or by none.",
     ),
 ]
+AddressHash = Annotated[
+    str | None,
+    typer.Option(
+        metavar="sha1-salted",
+        help="How addresses stand in an old cache among the sources; needs IP_HASH_SALT.",
+    ),
+]
 Relabel = Annotated[
     bool,
     typer.Option("--relabel", help="Look up again who has a region already; published numbers may change."),
+]
+PrivacyRule = Annotated[
+    str | None,
+    typer.Option(
+        "--privacy",
+        metavar="exact|fixed|strict",
+        help="fixed: counts of few requesters are withheld, others rounded; strict: as s3-log-extraction.",
+    ),
+]
+Threshold = Annotated[
+    int,
+    typer.Option("--privacy-threshold", min=3, metavar="N", help="Withhold counts of fewer requesters."),
+]
+Rounding = Annotated[
+    int, typer.Option("--privacy-rounding", min=1, metavar="N", help="Round counts to multiples of this.")
 ]
 RestrictTo = Annotated[
     list[str] | None, typer.Option(metavar="DATASET", help="Export only this dataset; repeatable.")
@@ -114,10 +140,6 @@ ExcludeDatasets = Annotated[
     typer.Option("--exclude-datasets", metavar="DATASET", help="Export all but this dataset; repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _seconds(text: str) -> float:
@@ -141,16 +163,17 @@ def ingest_options(
     memory: str,
     settle: str,
     now: str | None,
+    form: str = "log",
 ) -> "IngestOptions":
     from tickline.pipelines.access.ingest_options import IngestOptions
     from tickline.store.settings import WantedSettings
 
-    wanted = WantedSettings(
-        operations=None if operation is None else parse_operations(operation) or "all",
-        statuses=None if status is None else parse_statuses(status) or "all",
-        keys=None if keys is None else parse_keys(keys) or "all",
-        exclude_networks=None if exclude_ip is None else parse_networks(exclude_ip),
-        exclude_ip_regex=exclude_ip_regex,
+    wanted = WantedSettings.parse(
+        operation,
+        status,
+        keys,
+        exclude_ip,
+        exclude_ip_regex,
         addresses=False if no_addresses else None,
         dedupe_lines=dedupe_lines or None,
     )
@@ -160,15 +183,24 @@ def ingest_options(
         threads=threads or cores(),
         memory_bytes=parse_memory(memory),
         settle_s=_seconds(settle),
+        form=form,
         **given,
     )
 
 
 def summary_options(
-    catalog: Path | None, shared_content: str, restrict_to: list[str] | None, exclude: list[str] | None
+    catalog: str | None,
+    store: Path,
+    shared_content: str,
+    restrict_to: list[str] | None = None,
+    exclude: list[str] | None = None,
+    progress: "Progress | None" = None,
 ) -> "SummaryOptions":
+    """Return options for summaries; a catalog that lies elsewhere is fetched into the store."""
+    from tickline.pipelines.access.catalog_sources import resolve_catalog
     from tickline.pipelines.access.summary_options import SummaryOptions
 
-    options = SummaryOptions(catalog, shared_content, tuple(restrict_to or ()), tuple(exclude or ()))
+    place = resolve_catalog(catalog, store, progress)
+    options = SummaryOptions(place, shared_content, tuple(restrict_to or ()), tuple(exclude or ()))
     options.check()
     return options

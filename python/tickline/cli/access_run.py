@@ -6,6 +6,7 @@ import typer
 
 from tickline.cli.access_export import files_json
 from tickline.cli.access_options import (
+    AddressHash,
     Catalog,
     DedupeLines,
     ExcludeDatasets,
@@ -18,16 +19,18 @@ from tickline.cli.access_options import (
     Now,
     Operation,
     OutOption,
+    PrivacyRule,
     Raw,
     Relabel,
     RestrictTo,
+    Rounding,
     Settle,
     SharedContent,
     Status,
     StoreOption,
     Threads,
+    Threshold,
     ingest_options,
-    summary_options,
 )
 from tickline.cli.common import (
     Bar,
@@ -54,6 +57,7 @@ Examples:
 - `tickline access ingest raw-logs --store store`
 - `tickline access ingest s3://my-logs/access/2024/ --store store --keys dandi --threads 4`
 - `tickline access ingest raw --store store --no-addresses --exclude-ip @ours.txt`
+- `tickline access ingest old/reduced --from reduced --store store`
 """
 
 _RUN_EXAMPLES = """
@@ -62,6 +66,7 @@ Examples:
 - `tickline access run raw-logs --store store --out out`
 - `tickline access run raw-logs --store store --out out --catalog catalog.json.gz --regions ip-ranges.json`
 - `tickline access run s3://my-logs/access/ --store store --out out --no-addresses`
+- `tickline access run s3://my-logs/access/ --store store --out public --privacy fixed --regions aws`
 """
 
 
@@ -126,6 +131,14 @@ def _nothing_new(report: "IngestReport") -> bool:
 def ingest(
     raw: Raw,
     store: StoreOption,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="log|reduced|binned",
+            help="What RAW is: logs, or tables that dandi_s3_log_parser made of them.",
+        ),
+    ] = "log",
     operation: Operation = None,
     status: Status = None,
     keys: Keys = None,
@@ -152,7 +165,7 @@ def ingest(
 
         options = ingest_options(
             operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
-            memory, settle, now,
+            memory, settle, now, form,
         )  # fmt: skip
         with Bar(quiet, "ingesting") as bar:
             report = run_ingest(str(store), raw, options, bar)
@@ -170,11 +183,17 @@ def run(
     catalog: Catalog = None,
     regions: Annotated[
         list[str] | None,
-        typer.Option(metavar="[LABEL=]FILE", help="File of networks, as for `regions update`; repeatable."),
+        typer.Option(
+            metavar="[LABEL=]FILE|URL|SERVICE", help="Networks, as --source of `regions update`; repeatable."
+        ),
     ] = None,
+    address_hash: AddressHash = None,
     shared_content: SharedContent = "all",
     restrict_to: RestrictTo = None,
     exclude_datasets: ExcludeDatasets = None,
+    privacy: PrivacyRule = None,
+    privacy_threshold: Threshold = 10,
+    privacy_rounding: Rounding = 20,
     relabel: Relabel = False,
     operation: Operation = None,
     status: Status = None,
@@ -197,16 +216,23 @@ def run(
     not be read (the others are in), 2 wrong usage.
     """
     with answering(debug), Bars(quiet) as bars:
+        from tickline.pipelines.access.export_options import ExportOptions
         from tickline.pipelines.access.run import RunOptions
         from tickline.pipelines.access.run import run as run_all
+        from tickline.pipelines.access.summary_options import SummaryOptions
 
         options = RunOptions(
             ingest_options(
                 operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
                 memory, settle, now,
             ),
-            summary_options(catalog, shared_content, restrict_to, exclude_datasets),
+            ExportOptions(
+                SummaryOptions(None, shared_content, tuple(restrict_to or ()), tuple(exclude_datasets or ())),
+                privacy=privacy, threshold=privacy_threshold, rounding=privacy_rounding,
+            ),
+            catalog,
             tuple(regions or ()),
+            address_hash,
             relabel,
         )  # fmt: skip
         report = run_all(raw, str(store), out, options, bars.begin)

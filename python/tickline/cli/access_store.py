@@ -105,12 +105,13 @@ def query(
 ) -> None:
     """Ask a store in SQL."""
     with answering(debug):
+        from tickline.pipelines.access.catalog_sources import resolve_catalog
         from tickline.store.store import Store
 
         chosen = store_tables.chosen_format("json" if json_output else table_format, out)
         with Store(store) as opened:
             if store_tables.wants_summaries(sql):
-                opened.summarize(catalog, shared_content=shared_content)
+                opened.summarize(resolve_catalog(catalog, store), shared_content=shared_content)
             rows = store_tables.write_result(opened, sql, chosen, out)
         if out is not None and not quiet:
             console().print(f"{plural(rows, 'row')} written to {printable(str(out))}.", markup=False)
@@ -247,6 +248,17 @@ def _confirm(unlabelled: int, snapshots: int) -> None:
         raise typer.Exit(1)
 
 
+def salt(
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="The folder of all logs of the archive.")],
+    debug: Debug = False,
+) -> None:
+    """Print the salt of old address caches, for IP_HASH_SALT: made of the first line of 2019/10/01.log."""
+    with answering(debug):
+        from tickline.pipelines.access.salt import make_salt
+
+        typer.echo(make_salt(raw))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to ``tickline access``."""
     app.command(epilog=_STATUS_EXAMPLES)(status)
@@ -255,3 +267,4 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_CARE_EXAMPLES)(compact)
     app.command(epilog=_CARE_EXAMPLES)(vacuum)
     app.command("forget-addresses", epilog=_FORGET_EXAMPLES)(forget_addresses)
+    app.command()(salt)

@@ -39,6 +39,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")]
 
 _SHOW_AFTER_S = 2.0
+# What phases count in place of bytes.
+_UNITS = {
+    "summarizing": "days",
+    "exporting": "datasets",
+    "asking for dandisets": "dandisets",
+    "writing": "tables",
+}
 
 
 class Terminated(KeyboardInterrupt):
@@ -85,7 +92,7 @@ def say_error(text: str) -> None:
 
 def plural(count: int, noun: str) -> str:
     """Return ``1 source``, ``1,234 sources``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def print_json(value: Any) -> None:
@@ -248,7 +255,7 @@ class Bars:
     def begin(self, phase: str) -> Bar:
         """Begin a phase; the one before is done."""
         self.close()
-        unit = {"summarizing": "days", "exporting": "datasets"}.get(phase, "bytes")
+        unit = _UNITS.get(phase, "bytes")
         self._bars.append(Bar(self._quiet, phase, unit))
         return self._bars[-1]
 

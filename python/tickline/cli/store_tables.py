@@ -51,7 +51,7 @@ def chosen_format(wanted: str | None, out: Path | None) -> str:
 
 def wants_summaries(sql: str) -> bool:
     """Tell whether a statement names one of the summary views."""
-    from tickline.store.store import SUMMARY_VIEWS
+    from tickline.store.views import SUMMARY_VIEWS
 
     return any(re.search(rf"\b{name}\b", sql, re.IGNORECASE) for name in SUMMARY_VIEWS)
 
@@ -293,6 +293,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def _of_tables(forms: dict[str, dict[str, int]]) -> str:
+    rows = {form: one["rows"] for form, one in forms.items() if form != "log"}
+    if not rows:
+        return ""
+    return f"{_reasons(rows)}: of these, downloads are not known"
+
+
 def _status_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     sources, days, disk, counts = (found[name] for name in ("sources", "days", "disk", "accounting"))
     span = f"{sources['first_event']} to {sources['last_event']}" if sources["first_event"] else ""
@@ -301,7 +308,7 @@ def _status_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "events", "", span
     yield "days", f"{days['count']:,}", f"{days['first']} to {days['last']}" if days["count"] else ""
     yield "log", human_bytes(counts["bytes"]), plural(counts["lines"], "line")
-    yield "rows", f"{found['rows']:,}", ""
+    yield "rows", f"{found['rows']:,}", _of_tables(found["forms"])
     for name in ("filtered", "rejected", "noted"):
         yield name, f"{sum(counts[name].values()):,}", _reasons(counts[name])
     lag = sources["lag_s"]

@@ -111,7 +111,7 @@ class ReferenceFilter:
     excluded_years: Collection[int] = ()
 
 
-class _DecisionError(Exception):
+class DecisionError(Exception):
     """The first thing that is wrong or filtered decides."""
 
     def __init__(self, outcome: str, reason: str) -> None:
@@ -150,7 +150,7 @@ def reference_parse(
     """
     try:
         raw, noted = _record(line.removesuffix(b"\r"), rules or ReferenceFilter(), max_line_bytes)
-    except _DecisionError as decided:
+    except DecisionError as decided:
         return {
             "outcome": decided.outcome,
             "reason": decided.reason,
@@ -167,8 +167,8 @@ def reference_parse(
     return {"outcome": "accepted", "reason": "", "record": record, "raw": raw, "noted": noted}
 
 
-def _rejected(reason: str) -> _DecisionError:
-    return _DecisionError("rejected", reason)
+def _rejected(reason: str) -> DecisionError:
+    return DecisionError("rejected", reason)
 
 
 def _text(value: bytes | None) -> bytes | None:
@@ -187,7 +187,7 @@ def _record(
     line: bytes, rules: ReferenceFilter, max_line_bytes: int
 ) -> tuple[dict[str, bytes | int | None], list[str]]:
     if not line.strip(b" "):
-        raise _DecisionError("filtered", "blank")
+        raise DecisionError("filtered", "blank")
     if len(line) > max_line_bytes:
         raise _rejected("line_too_long")
     front = OWNER_BUCKET.match(line)
@@ -213,11 +213,11 @@ def _record(
     if key is None:
         raise _rejected("cut")
     record["key"] = _text(key["text"])
-    _first_filters(record, rules)
+    first_filters(record, rules)
 
     at = _request(line, key.end(), record)
     if rules.statuses is not None and record["http_status"] not in rules.statuses:
-        raise _DecisionError("filtered", "status")
+        raise DecisionError("filtered", "status")
     return record, _rest(line[at:], record)
 
 
@@ -271,9 +271,9 @@ def _who_and_what(line: bytes, at: int, record: dict[str, bytes | int | None]) -
     raise _rejected("cut" if walk["quoted"] is None and len(passed) < 3 else "bad_operation")
 
 
-def _first_filters(record: dict[str, bytes | int | None], rules: ReferenceFilter) -> None:
+def first_filters(record: dict[str, bytes | int | None], rules: ReferenceFilter) -> None:
     if rules.operations is not None and record["operation"] not in rules.operations:
-        raise _DecisionError("filtered", "operation")
+        raise DecisionError("filtered", "operation")
     if rules.key_rules:
         key = record["key"]
         for prefix, parts in rules.key_rules:
@@ -281,22 +281,22 @@ def _first_filters(record: dict[str, bytes | int | None], rules: ReferenceFilter
                 record["key"] = b"/".join(key.split(b"/")[:parts]) if parts > 0 else key
                 break
         else:
-            raise _DecisionError("filtered", "key")
+            raise DecisionError("filtered", "key")
     address = record["remote_ip"]
     if rules.excluded_ip is not None and isinstance(address, bytes) and rules.excluded_ip(address):
-        raise _DecisionError("filtered", "ip")
+        raise DecisionError("filtered", "ip")
     time = record["time"]
     if not isinstance(time, int):
         # A record without a time cannot lie inside an interval, but lies in no excluded year either.
         if rules.since_ms is not None or rules.until_ms is not None:
-            raise _DecisionError("filtered", "time")
+            raise DecisionError("filtered", "time")
         return
     if rules.since_ms is not None and time < rules.since_ms:
-        raise _DecisionError("filtered", "time")
+        raise DecisionError("filtered", "time")
     if rules.until_ms is not None and time >= rules.until_ms:
-        raise _DecisionError("filtered", "time")
+        raise DecisionError("filtered", "time")
     if rules.excluded_years and _year(time) in rules.excluded_years:
-        raise _DecisionError("filtered", "time")
+        raise DecisionError("filtered", "time")
 
 
 def _year(unix_ms: int) -> int:

@@ -8,7 +8,11 @@ from typing import Any
 
 __all__ = ["MIGRATIONS", "SCHEMA", "SEALED", "put", "rejects_digest", "requester_seal", "seal", "update"]
 
-SCHEMA = """
+_FORMS = "'log', 'reduced', 'binned'"
+# A store may have a million sources.
+_SOURCES_AT_A_TIME = 10_000
+
+SCHEMA = f"""
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE commits(
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, made_ms INTEGER NOT NULL, days TEXT NOT NULL,
@@ -19,7 +23,8 @@ CREATE TABLE sources(
     accepted INTEGER NOT NULL, filtered TEXT NOT NULL, rejected TEXT NOT NULL, noted TEXT NOT NULL,
     first_ms INTEGER, last_ms INTEGER, delivered_ms INTEGER, rejects_digest BLOB NOT NULL,
     state TEXT NOT NULL CHECK(state IN ('live', 'leaving', 'replaced')),
-    added INTEGER NOT NULL REFERENCES commits(id), seal BLOB NOT NULL
+    added INTEGER NOT NULL REFERENCES commits(id), seal BLOB NOT NULL,
+    form TEXT NOT NULL DEFAULT 'log' CHECK(form IN ({_FORMS})), key BLOB
 ) STRICT;
 CREATE INDEX sources_by_hash ON sources(content_hash);
 CREATE TABLE names(
@@ -50,13 +55,13 @@ CREATE TABLE snapshots(
     date TEXT, hash TEXT NOT NULL, file TEXT NOT NULL, current INTEGER NOT NULL, seal BLOB NOT NULL
 ) STRICT;
 """
-"""Ids of requesters are unsigned; SQLite's integers are not: here stand signed ones of the same bits."""
+"""Ids of requesters are unsigned; SQLite's integers are not: here stand signed ones of the same bits.
+
+A source is its content, its form and, where its name is the key of all its rows (``binned``), that key.
+"""
 
 SEALED = ("commits", "names", "parts", "snapshots", "sources")
 """Tables whose rows carry a digest of their other columns: an edited row is named by `verify`."""
-
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
-"""From format N to N + 1, inside the transaction that also writes the new number."""
 
 
 def seal(table: str, row: Mapping[str, Any]) -> bytes:
@@ -87,10 +92,31 @@ def put(db: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
     return db.execute(sql, [*row.values(), seal(table, row)]).lastrowid or 0
 
 
-def update(db: sqlite3.Connection, table: str, key: str, value: Any, **changes: Any) -> None:
+def update(db: sqlite3.Connection, table: str, key: str, value: Any, /, **changes: Any) -> None:
     """Change columns of the row of a sealed table whose `key` is `value`."""
     found = db.execute(f"SELECT * FROM {table} WHERE {key} = ?", [value]).fetchone()  # noqa: S608
     row = dict(found) | changes
     row["seal"] = seal(table, row)
     columns = ", ".join(f"{name} = ?" for name in row)
     db.execute(f"UPDATE {table} SET {columns} WHERE {key} = ?", [*row.values(), value])  # noqa: S608
+
+
+def _add_forms(db: sqlite3.Connection) -> None:
+    """Format 2: sources that are no logs. A row whose seal did not fit is not given one that fits."""
+    db.execute(f"ALTER TABLE sources ADD COLUMN form TEXT NOT NULL DEFAULT 'log' CHECK(form IN ({_FORMS}))")
+    db.execute("ALTER TABLE sources ADD COLUMN key BLOB")
+    last = -1
+    while rows := db.execute(
+        "SELECT * FROM sources WHERE id > ? ORDER BY id LIMIT ?", [last, _SOURCES_AT_A_TIME]
+    ).fetchall():
+        seals = []
+        for row in map(dict, rows):
+            before = {name: value for name, value in row.items() if name not in ("form", "key")}
+            if seal("sources", before) == row["seal"]:
+                seals.append((seal("sources", row), row["id"]))
+        db.executemany("UPDATE sources SET seal = ? WHERE id = ?", seals)
+        last = rows[-1]["id"]
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_forms}
+"""From format N to N + 1, inside the transaction that also writes the new number."""

@@ -192,6 +192,7 @@ _LEDGER_VIEWS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         {
             "source": "int64",
             "content_hash": "string",
+            "form": "string",
             "names": "list<string>",
             "bytes": "uint64",
             "lines": "uint64",
@@ -204,7 +205,7 @@ _LEDGER_VIEWS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
             "delivered": _MS,
             "state": "string",
         },
-        "SELECT id, lower(hex(content_hash)), (SELECT json_group_array(name) FROM "
+        "SELECT id, lower(hex(content_hash)), form, (SELECT json_group_array(name) FROM "
         "(SELECT name FROM names WHERE source = s.id ORDER BY name)), bytes, lines, accepted, filtered, "
         "rejected, noted, first_ms, last_ms, delivered_ms, state FROM sources s WHERE added <= ? ORDER BY id",
         ("names",),

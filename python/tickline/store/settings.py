@@ -11,11 +11,11 @@ from typing import Any
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.files import write_whole
-from tickline.filters import AccessRules
+from tickline.filters import AccessRules, parse_keys, parse_networks, parse_operations, parse_statuses
 
 __all__ = ["FORMAT", "Settings", "WantedSettings", "read_settings", "write_settings"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of a store; `tickline.store.ledger` brings older ones up to it."""
 
 _NAME = "store.toml"
@@ -36,6 +36,29 @@ class WantedSettings:
     exclude_ip_regex: str | None = None
     addresses: bool | None = None
     dedupe_lines: bool | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        operation: Any = None,
+        status: Any = None,
+        keys: Any = None,
+        exclude_ip: Any = None,
+        exclude_ip_regex: str | None = None,
+        *,
+        addresses: bool | None = None,
+        dedupe_lines: bool | None = None,
+    ) -> "WantedSettings":
+        """Take options as they are written, see `tickline.filters`; a `UsageError` if one cannot be meant."""
+        return cls(
+            operations=None if operation is None else parse_operations(operation) or "all",
+            statuses=None if status is None else parse_statuses(status) or "all",
+            keys=None if keys is None else parse_keys(keys) or "all",
+            exclude_networks=None if exclude_ip is None else parse_networks(exclude_ip),
+            exclude_ip_regex=exclude_ip_regex,
+            addresses=addresses,
+            dedupe_lines=dedupe_lines,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tickline.errors import TicklineError, UsageError
+from tickline.progress import cores
 from tickline.store.folder import StoreFolder
+from tickline.store.views import SUMMARY_VIEWS, summary_tables
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,28 +24,9 @@ if TYPE_CHECKING:
     from tickline.pipelines.access.vacuum import Report as VacuumReport
     from tickline.pipelines.access.verify import Findings
 
-__all__ = ["SUMMARY_VIEWS", "Store", "summary_tables"]
-
-SUMMARY_VIEWS = ("by_day", "by_week_asset", "by_week_type", "by_region", "by_asset", "totals")
-"""Views over the summaries: a row for each dataset and day, asset, ...; `totals` has one for each dataset."""
+__all__ = ["Store"]
 
 Texts = str | Iterable[str]
-
-
-def summary_tables(summaries: "Summaries", sql: str) -> "dict[str, pyarrow.Table]":
-    """Return the tables of the summary views that a statement names."""
-    from tickline.store.parts import import_arrow
-
-    pa = import_arrow()
-    named = [name for name in SUMMARY_VIEWS if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
-    tables = {name: summaries.whole_table(name) for name in named if name != "totals"}
-    if "totals" in named:
-        by_name, archive = summaries.totals(summaries.datasets)
-        columns: dict[str, Any] = {"dataset": pa.array(list(by_name), pa.string())}
-        for measure in archive:
-            columns[measure] = pa.array([sums[measure] for sums in by_name.values()], pa.uint64())
-        tables["totals"] = pa.table(columns)
-    return tables
 
 
 class Store:
@@ -129,6 +112,7 @@ class Store:
         addresses: bool | None = None,
         dedupe_lines: bool | None = None,
         settle_s: float = 60.0,
+        form: str = "log",
     ) -> "IngestReport":
         """Take logs in, each line exactly once; what is there already is not read again.
 
@@ -147,6 +131,8 @@ class Store:
             Drop whole lines that were delivered twice. Fixed when the store is made.
         settle_s : float
             A plain file younger than this, in seconds, may still grow: its last line waits for a newline.
+        form : str
+            ``"reduced"`` or ``"binned"``: RAW is such a tree of dandi_s3_log_parser.
 
         Returns
         -------
@@ -160,36 +146,40 @@ class Store:
         TicklineError
             Another run is writing, or the store is damaged or newer.
         """
-        from tickline.filters import parse_keys, parse_networks, parse_operations, parse_statuses
         from tickline.pipelines.access.ingest import ingest
         from tickline.pipelines.access.ingest_options import IngestOptions
         from tickline.store.settings import WantedSettings
 
-        wanted = WantedSettings(
-            operations=None if operation is None else parse_operations(operation) or "all",
-            statuses=None if status is None else parse_statuses(status) or "all",
-            keys=None if keys is None else parse_keys(keys) or "all",
-            exclude_networks=None if exclude_ip is None else parse_networks(exclude_ip),
-            exclude_ip_regex=exclude_ip_regex,
+        wanted = WantedSettings.parse(
+            operation,
+            status,
+            keys,
+            exclude_ip,
+            exclude_ip_regex,
             addresses=addresses,
             dedupe_lines=dedupe_lines,
         )
-        options = IngestOptions(wanted, threads=threads or _cores(), settle_s=settle_s)
+        options = IngestOptions(wanted, form, threads or cores(), settle_s=settle_s)
         self._summaries = None
         return ingest(str(self.path), [os.fspath(one) for one in raw], options)
 
     def update_regions(
-        self, *sources: str | os.PathLike[str], order: str = "longest-prefix"
+        self,
+        *sources: str | os.PathLike[str],
+        order: str = "longest-prefix",
+        address_hash: str | None = None,
     ) -> "RegionsReport":
         """Take files of networks in: from now on they decide the regions of new requesters.
 
         Parameters
         ----------
         sources : path or str
-            ``FILE`` or ``LABEL=FILE``: Amazon's ip-ranges.json, Google's cloud.json, GitHub's meta, a
-            GeoLite2 database, or a list of networks.
+            ``FILE``, ``LABEL=FILE``, an ``https://`` address, or ``aws``, ``gcp``, ``github``, ``vpn``,
+            ``ipinfo``; see `tickline.pipelines.access.region_sources`.
         order : str
             ``"longest-prefix"`` or ``"first-wins"``, where several networks hold an address.
+        address_hash : str, optional
+            ``"sha1-salted"``: how addresses stand in an old cache among the sources (IP_HASH_SALT).
 
         Raises
         ------
@@ -199,7 +189,8 @@ class Store:
         from tickline.pipelines.access.regions import update_regions
 
         with self.folder.writing():
-            return update_regions(self.folder, [os.fspath(one) for one in sources], order=order)
+            texts = [os.fspath(one) for one in sources]
+            return update_regions(self.folder, texts, order=order, address_hash=address_hash)
 
     # ---- what comes out ------------------------------------------------------------------------------------
 
@@ -266,12 +257,13 @@ class Store:
             Another run is writing into `out`, or the disk is full.
         """
         from tickline.pipelines.access.export import export_native
+        from tickline.pipelines.access.export_options import ExportOptions
         from tickline.pipelines.access.report import refresh_report
         from tickline.pipelines.access.summaries import summarize
 
         options = self._options(catalog, shared_content, restrict_to, exclude_datasets)
         self._summaries = summaries = summarize(self.folder, options)
-        report = export_native(self.folder, summaries, options, Path(out))
+        report = export_native(self.folder, summaries, ExportOptions(options), Path(out))
         refresh_report(Path(out), report.digest, only_existing=True)
         return report
 
@@ -393,7 +385,3 @@ class Store:
         from tickline.pipelines.access.forget import forget_addresses
 
         return forget_addresses(self.folder)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,22 +15,28 @@ Where the path of a prefix, of an id that is not the last part, or of a glob is 
 rest of the key (with a glob: the key) is put behind it; otherwise all keys below are one asset.
 """
 
-import codecs
 import hashlib
-import io
-import json
 import re
+from array import array
 from collections.abc import Iterable
 from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from tickline.errors import TicklineError
 from tickline.pipelines.access.catalog_file import read_packed, unpacked
+from tickline.pipelines.access.catalog_parse import parse
 
-__all__ = ["NO_PATH", "UNDETERMINED", "Catalog", "Owner", "decode_key", "load_catalog"]
+__all__ = [
+    "NO_PATH",
+    "UNDETERMINED",
+    "Catalog",
+    "Content",
+    "Owner",
+    "Placement",
+    "decode_key",
+    "load_catalog",
+]
 
 UNDETERMINED = "undetermined"
 """The dataset of keys that no entry owns, and of requests without a key."""
@@ -40,11 +46,14 @@ NO_PATH = "-"
 Owner = tuple[str, str, str]
 """Dataset, version and path within the dataset."""
 
-_HEADER = ("key", "dataset", "version", "path")
-_LONGEST_LINE = 65_536
-_SNIFFED = 4096
+Content = tuple[str, str]
+"""What keys of the same owners have in common: the text that they are looked up by, and what stands behind it
+where that tells assets apart."""
+
+Placement = tuple[int, str, str, str]
+"""Number of a row in the catalog's file (from 1), dataset, version and path."""
+
 _GLOB = frozenset("*?[")
-_HINT = "It is JSON {content_id: {dataset: path}}, or TSV with the header key, dataset, version, path."
 
 
 def decode_key(key: str) -> str:
@@ -62,14 +71,25 @@ class Catalog:
 
     The file is read at once, and understood when it is first needed.
 
+    Parameters
+    ----------
+    path : Path or None
+        The file.
+    versions : bool, default False
+        Whether to keep all rows of a key, for `placements`; otherwise each dataset's first one.
+    decode : bool, default True
+        Whether keys are percent-decoded before they are looked up; the old programs did not.
+
     Attributes
     ----------
     file_sha256 : str or None
         Of the bytes as they lie there, in hex; None without a file.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, versions: bool = False, decode: bool = True) -> None:
         self._path = path
+        self._versions = versions
+        self.decode = decode
         self._packed = b"" if path is None else read_packed(path)
         self._tables: _Tables | None = None
         self.file_sha256 = None if path is None else hashlib.sha256(self._packed).hexdigest()
@@ -82,6 +102,10 @@ class Catalog:
     @cached_property
     def _data(self) -> bytes:
         return b"" if self._path is None else unpacked(self._packed, self._path)
+
+    def text_of(self, key: str) -> str:
+        """Return a key as it is looked up, and as the path of what no row finds."""
+        return decode_key(key) if self.decode else key
 
     @property
     def entries(self) -> int:
@@ -97,9 +121,9 @@ class Catalog:
             It has an unknown shape; the message names the line.
         """
         if self._tables is None:
-            tables = _Tables()
+            tables = _Tables(versions=self._versions)
             if self._path is not None:
-                _parse(tables, self._data, str(self._path))
+                parse(tables, self._data, str(self._path))
             tables.finish()
             # The hash is taken while there is something to hash; then the bytes are not held any longer.
             self._tables, _ = tables, self.sha256
@@ -121,7 +145,28 @@ class Catalog:
             where the catalog knows none. Do not change the lists, they are shared.
         """
         find = _first_part if self._path is None else self.load().find
-        return [[(UNDETERMINED, "", NO_PATH)] if key is None else find(decode_key(key)) for key in keys]
+        return [[(UNDETERMINED, "", NO_PATH)] if key is None else find(self.text_of(key)) for key in keys]
+
+    def contents(self, keys: Iterable[str]) -> list[Content | None]:
+        """Return what each key (as logged) stands for; None where the catalog knows no owner."""
+        decoded = map(self.text_of, keys)
+        if self._path is None:
+            return [(key, "") for key in decoded]
+        return list(map(self.load().content, decoded))
+
+    def placements(self, content: Content) -> list[Placement]:
+        """Return all rows of the file for a content, in their order; needs ``versions=True``."""
+        if self._path is None:
+            return [(0, *owner) for owner in _first_part(content[0])]
+        return self.load().placements(content)
+
+    def is_shared(self, content: Content) -> bool:
+        """Tell whether several keys may stand for a content; of the others there may be as many as keys."""
+        return self._path is not None and not content[1]
+
+    def order_of_versions(self) -> dict[tuple[str, str], int]:
+        """Return a number for each pair of dataset and version, in the order of the file."""
+        return {} if self._path is None else self.load().versions
 
 
 def load_catalog(path: Path | None) -> Catalog:
@@ -150,8 +195,11 @@ def _first_part(key: str) -> list[Owner]:
 class _Tables:
     """The rows of a catalog, by what they are looked up with."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, versions: bool = False) -> None:
         self.entries = 0
+        self.versions: dict[tuple[str, str], int] = {}
+        # Of each key the numbers of its rows, if all of them are kept.
+        self._numbers: dict[str, array[int]] | None = {} if versions else None
         # One owner stands alone: a million lists would cost more than what they hold.
         self._rows: dict[str, Owner | list[Owner]] = {}
         self._texts: dict[str, str] = {}
@@ -160,16 +208,20 @@ class _Tables:
         self._has_parts = False
 
     def add(self, key: str, dataset: str, version: str, path: str) -> None:
-        """Add one row; the first one of a key and a dataset holds."""
+        """Add one row; of a key and a dataset the first one holds, unless all versions are kept."""
         self.entries += 1
         # Datasets and versions repeat: one text for all of them.
         owner = (self._texts.setdefault(dataset, dataset), self._texts.setdefault(version, version), path)
+        if self._numbers is not None:
+            self._numbers.setdefault(key, array("Q")).append(self.entries)
+            self.versions.setdefault(owner[:2], len(self.versions))
         owners = self._rows.setdefault(key, owner)
         if owners is owner:
             return
         known = owners if isinstance(owners, list) else [owners]
-        if all(other[0] != dataset for other in known):
-            self._rows[key] = [*known, owner]
+        if self._numbers is not None or all(other[0] != dataset for other in known):
+            known.append(owner)
+            self._rows[key] = known
 
     def finish(self) -> None:
         """Prepare what is not looked up by the whole key."""
@@ -182,48 +234,62 @@ class _Tables:
             elif "/" not in key:
                 self._has_parts = True
 
-    def _owners(self, text: str) -> list[Owner] | None:
-        found = self._rows.get(text)
+    def _owners(self, text: str) -> list[Owner]:
+        found = self._rows[text]
         return [found] if isinstance(found, tuple) else found
 
     def find(self, key: str) -> list[Owner]:
         """Return the owners of a decoded key."""
-        return (
-            self._owners(key)
-            or self._by_part(key)
-            or self._by_prefix(key)
-            or self._by_glob(key)
-            or [(UNDETERMINED, "", key)]
-        )
+        found = self._match(key)
+        return [(UNDETERMINED, "", key)] if found is None else _below(self._owners(found[0]), found[1])
 
-    def _by_part(self, key: str) -> list[Owner]:
+    def content(self, key: str) -> Content | None:
+        """Return what a decoded key stands for; see `Catalog.contents`."""
+        found = self._match(key)
+        if found is None or not found[1]:
+            return found
+        owners = self._owners(found[0])
+        return (found[0], "") if _below(owners, found[1]) is owners else found
+
+    def placements(self, content: Content) -> list[Placement]:
+        """Return all rows for a content; see `Catalog.placements`."""
+        text, rest = content
+        numbers = (self._numbers or {})[text]
+        owners = _below(self._owners(text), rest)
+        return [(number, *owner) for number, owner in zip(numbers, owners, strict=True)]
+
+    def _match(self, key: str) -> tuple[str, str] | None:
+        """Return the text that decides about a decoded key, and what paths that are folders go on with."""
+        if key in self._rows:
+            return key, ""
+        return self._by_part(key) or self._by_prefix(key) or self._by_glob(key)
+
+    def _by_part(self, key: str) -> tuple[str, str] | None:
         if self._has_parts:
             end = len(key)
             while end >= 0:
                 begin = key.rfind("/", 0, end) + 1
                 part = key[begin:end]
-                found = self._owners(part)
-                if found is not None and _GLOB.isdisjoint(part):
-                    return _below(found, key[end + 1 :])
+                if part in self._rows and _GLOB.isdisjoint(part):
+                    return part, key[end + 1 :]
                 end = begin - 1
-        return []
+        return None
 
-    def _by_prefix(self, key: str) -> list[Owner]:
+    def _by_prefix(self, key: str) -> tuple[str, str] | None:
         if self._has_prefixes:
             end = key.rfind("/")
             while end >= 0:
                 prefix = key[: end + 1]
-                found = self._owners(prefix)
-                if found is not None and _GLOB.isdisjoint(prefix):
-                    return _below(found, key[end + 1 :])
+                if prefix in self._rows and _GLOB.isdisjoint(prefix):
+                    return prefix, key[end + 1 :]
                 end = key.rfind("/", 0, end)
-        return []
+        return None
 
-    def _by_glob(self, key: str) -> list[Owner]:
+    def _by_glob(self, key: str) -> tuple[str, str] | None:
         for pattern, text in self._globs:
             if pattern.match(key):
-                return _below(self._owners(text) or [], key)
-        return []
+                return text, key
+        return None
 
 
 def _below(owners: list[Owner], rest: str) -> list[Owner]:
@@ -234,136 +300,3 @@ def _below(owners: list[Owner], rest: str) -> list[Owner]:
         (dataset, version, path if path and not path.endswith("/") else path + rest)
         for dataset, version, path in owners
     ]
-
-
-# ---- parsing -------------------------------------------------------------------------------------
-
-
-def _parse(tables: _Tables, data: bytes, where: str) -> None:
-    if data[:_SNIFFED].removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{":
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise _no_utf8(where, data.count(b"\n", 0, error.start) + 1) from error
-        _parse_json(tables, text, where)
-    else:
-        _parse_tsv(tables, data, where)
-
-
-def _no_utf8(where: str, line: int) -> TicklineError:
-    hint = "Catalogs are text in UTF-8 (or that compressed with gzip). "
-    return _wrong(where, line, "is not UTF-8", hint + _HINT)
-
-
-def _wrong(where: str, line: int | None, what: str, hint: str = _HINT) -> TicklineError:
-    place = f"line {line} " if line is not None else ""
-    return TicklineError(f"the catalog cannot be used: {place}{what}", where=where, hint=hint)
-
-
-def _parse_tsv(tables: _Tables, data: bytes, where: str) -> None:
-    number = 1
-    crlf = False
-    add = tables.add
-    try:
-        for number, line in enumerate(io.BytesIO(data), 1):
-            row = line.decode().removesuffix("\n")
-            if number == 1:
-                crlf = row.endswith("\r")
-                _check_header(row.removeprefix("\ufeff").removesuffix("\r"), where)
-                continue
-            if crlf:
-                row = row.removesuffix("\r")
-            fields = row.split("\t")
-            if len(fields) == len(_HEADER) and fields[0] and fields[1] and len(row) <= _LONGEST_LINE:
-                add(*fields)
-            elif row:
-                raise _wrong(where, number, _why_not(fields, row))
-    except UnicodeDecodeError as error:
-        raise _no_utf8(where, number) from error
-    if not data:
-        _check_header("", where)
-
-
-def _check_header(head: str, where: str) -> None:
-    names = head.split("\t")
-    if tuple(names) == _HEADER:
-        return
-    if len(head) > _LONGEST_LINE:
-        raise _wrong(where, 1, f"has more than {_LONGEST_LINE:,} characters")
-    if not head.strip():
-        raise _wrong(where, 1, "is empty")
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise _wrong(where, 1, f"names the column {twice[0][:40]!r} more than once")
-    if "\t" not in head:
-        raise _wrong(where, 1, "is neither JSON nor the header of a TSV")
-    raise _wrong(where, 1, f"has the columns {', '.join(names)[:100]!r}, not {', '.join(_HEADER)!r}")
-
-
-def _why_not(fields: list[str], row: str) -> str:
-    if len(row) > _LONGEST_LINE:
-        return f"has more than {_LONGEST_LINE:,} characters"
-    if len(fields) != len(_HEADER):
-        return f"has {len(fields)} columns, not {len(_HEADER)}"
-    return "has no key" if not fields[0] else "has no dataset"
-
-
-def _parse_json(tables: _Tables, text: str, where: str) -> None:
-    try:
-        found = json.loads(text, object_pairs_hook=_unrepeated)
-    except json.JSONDecodeError as error:
-        raise _wrong(where, error.lineno, f"is no JSON ({error.msg})") from error
-    except _RepeatedNameError as error:
-        line = _line_of(text, error.name, -1)
-        raise _wrong(where, line, f"names {error.name[:80]!r} a second time") from error
-    except (RecursionError, ValueError) as error:
-        raise _wrong(where, None, f"its JSON cannot be read ({type(error).__name__})") from error
-    for content, datasets in found.items():
-        if not isinstance(datasets, dict):
-            what = f"gives {content[:80]!r} no {{dataset: path}}"
-            raise _wrong(where, _line_of(text, content, 0), what)
-        if not content:
-            raise _wrong(where, _line_of(text, content, 0), "has an empty content id")
-        for dataset, path in datasets.items():
-            why = _what_is_wrong(content, dataset, path)
-            if why is not None:
-                raise _wrong(where, _line_of(text, content, 0), why)
-            tables.add(content, dataset, "", path)
-
-
-def _what_is_wrong(content: str, dataset: str, path: Any) -> str | None:
-    if not isinstance(path, str):
-        return f"gives {content[:80]!r} in dataset {dataset[:80]!r} a path that is no text"
-    if not dataset:
-        return f"gives {content[:80]!r} a dataset without a name"
-    if max(len(content), len(dataset), len(path)) > _LONGEST_LINE:
-        return f"holds a text of more than {_LONGEST_LINE:,} characters"
-    try:
-        f"{content}{dataset}{path}".encode()
-    except UnicodeEncodeError:
-        return "holds half of a surrogate pair, which is no text"
-    return None
-
-
-class _RepeatedNameError(Exception):
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise _RepeatedNameError(name)
-            seen.add(name)
-    return found
-
-
-def _line_of(text: str, name: str, which: int) -> int | None:
-    """Return the line on which a name of the JSON text stands; None where it is written in another way."""
-    written = json.dumps(name)
-    place = text.find(written) if which == 0 else text.rfind(written)
-    return text.count("\n", 0, place) + 1 if place >= 0 else None

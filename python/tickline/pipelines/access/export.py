@@ -16,6 +16,7 @@ from tickline import accounting
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.pipelines.access.catalog import UNDETERMINED
 from tickline.pipelines.access.export_files import OutputFolder
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.export_record import (
     FORMAT,
     ExportRecord,
@@ -23,14 +24,18 @@ from tickline.pipelines.access.export_record import (
     check_out,
     made_of,
 )
+from tickline.pipelines.access.export_withheld import WithheldFrame
+from tickline.pipelines.access.ingest_forms import forms_of
 from tickline.pipelines.access.names import folder_names
+from tickline.pipelines.access.privacy import Privacy
+from tickline.pipelines.access.privacy_plan import plan
 from tickline.pipelines.access.summaries import Summaries
 from tickline.pipelines.access.summary_frames import Frame, LongFrame
 from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.pipelines.access.summary_tables import ARCHIVE_TABLES, DATASET_TABLES
 from tickline.store.folder import StoreFolder
 
-__all__ = ["export_native"]
+__all__ = ["chosen_datasets", "export_native"]
 
 _ARCHIVE = "archive"
 _SUMMARIES = "summaries"
@@ -40,7 +45,7 @@ _CLOSE_NAMES = 3
 def export_native(
     folder: StoreFolder,
     summaries: Summaries,
-    options: SummaryOptions,
+    options: ExportOptions,
     out: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExportReport:
@@ -52,8 +57,8 @@ def export_native(
         The open store.
     summaries : Summaries
         What `summarize` returned for the same options.
-    options : SummaryOptions
-        `restrict_to` and `exclude_datasets` choose the datasets; the archive is always whole.
+    options : ExportOptions
+        The choice of datasets in it leaves the archive whole; its rule of privacy holds for both.
     out : Path
         Made if it does not exist. Files of other datasets from an earlier export stay as they are.
     progress : callable, optional
@@ -68,15 +73,15 @@ def export_native(
     """
     options.check()
     check_out(out, folder.path)
-    chosen = _chosen(summaries.datasets, options)
-    folders = folder_names(summaries.datasets, reserved=(_ARCHIVE,))
+    chosen = chosen_datasets(summaries.datasets, options.summaries)
     report = ExportReport()
     # Before anything is read that another run may change: the next run then does it all again.
     made = made_of(folder, summaries.commit, summaries.epoch, summaries.catalog_file, options)
     try:
-        with ExportRecord(out) as record:
+        with ExportRecord(out, options.profile) as record:
+            record.begin(options)
             with OutputFolder(record, made, report.written, report.unchanged, report.removed) as output:
-                _write(output, folder, summaries, options, chosen, folders, progress)
+                _write(output, folder, summaries, options, chosen, progress)
             report.digest = record.digest()
     except OSError as error:
         if isinstance(error, SourceError):
@@ -85,8 +90,8 @@ def export_native(
     return report
 
 
-def _chosen(datasets: tuple[str, ...], options: SummaryOptions) -> list[str]:
-    """Return the datasets to export, and refuse names that do not exist."""
+def chosen_datasets(datasets: tuple[str, ...], options: SummaryOptions) -> list[str]:
+    """Return the datasets to export, and refuse names that do not exist (`UsageError`)."""
     for option, names in (
         ("restrict-to", options.restrict_to),
         ("exclude-datasets", options.exclude_datasets),
@@ -115,46 +120,66 @@ def _write(
     output: OutputFolder,
     folder: StoreFolder,
     summaries: Summaries,
-    options: SummaryOptions,
+    options: ExportOptions,
     chosen: list[str],
-    folders: dict[str, str],
     progress: Callable[[int, int], None] | None,
 ) -> None:
+    folders = folder_names(summaries.datasets, reserved=(_ARCHIVE,))
+    privacy = _privacy(summaries, options)
     # Totals and provenance first: both are there before anything is written.
-    totals, archive = summaries.totals(chosen)
     documents = {
-        "totals.json": _json({"datasets": totals, _ARCHIVE: archive}),
-        "provenance.json": _json(_provenance(folder, summaries, options)),
-        "names.tsv": "".join(
-            f"{_field(place)}\t{_field(name)}\n"
-            for place, name in [
-                ("folder", "dataset"),
-                *sorted((place, name) for name, place in folders.items()),
-            ]
-        ).encode(),
+        "totals.json": _json(_totals(summaries, chosen, privacy)),
+        "provenance.json": _json(_provenance(folder, summaries, options.summaries, privacy)),
+        "names.tsv": _names(folders),
     }
     if int(folder.ledger.meta("epoch")) != summaries.epoch:
         what = "sources were replaced or regions changed since the summaries were made"
         raise TicklineError(what, where=str(folder.path), hint="Run this again.")
+
+    def version(name: str | None) -> str:
+        rules = [] if privacy is None else [*options.rules, privacy.digest(name)]
+        return " ".join(map(str, [summaries.version(name), *rules]))
+
     output.begin({name: f"{_SUMMARIES}/{place}" for name, place in folders.items()})
-    stale = [name for name in chosen if not output.holds(name, summaries.version(name))]
-    archive_is_stale = not output.holds(None, summaries.version(None))
+    stale = [name for name in chosen if not output.holds(name, version(name))]
+    archive_is_stale = not output.holds(None, version(None))
     if stale or archive_is_stale:
         output.intend(_files(stale, folders, archive_is_stale))
     done = len(chosen) - len(stale)
     for name, frames in summaries.frames(stale):
         if progress is not None:
             progress(done, len(chosen))
-        _write_frames(output, f"{_SUMMARIES}/{folders[name]}", name, frames)
-        output.finish(name, summaries.version(name))
+        _write_frames(output, f"{_SUMMARIES}/{folders[name]}", name, frames, privacy)
+        output.finish(name, version(name))
         done += 1
     if archive_is_stale:
-        _write_frames(output, f"{_SUMMARIES}/{_ARCHIVE}", None, summaries.archive_frames())
-        output.finish(None, summaries.version(None))
+        _write_frames(output, f"{_SUMMARIES}/{_ARCHIVE}", None, summaries.archive_frames(), privacy)
+        output.finish(None, version(None))
     for place, data in documents.items():
         output.write_bytes(place, data)
     if progress is not None:
         progress(len(chosen), len(chosen))
+
+
+def _privacy(summaries: Summaries, options: ExportOptions) -> Privacy | None:
+    """Return what is withheld; None if nothing is."""
+    rule = options.privacy_rule
+    if rule == "exact":
+        return None
+    return plan(summaries, rule=rule, threshold=options.threshold, rounding=options.rounding)
+
+
+def _totals(summaries: Summaries, chosen: list[str], privacy: Privacy | None) -> dict[str, Any]:
+    totals, archive = summaries.totals(chosen)
+    if privacy is None:
+        return {"datasets": totals, _ARCHIVE: archive}
+    shown = {name: privacy.totals(name, one) for name, one in totals.items()}
+    return {"datasets": shown, _ARCHIVE: privacy.totals(None, archive)}
+
+
+def _names(folders: dict[str, str]) -> bytes:
+    rows = [("folder", "dataset"), *sorted((place, name) for name, place in folders.items())]
+    return "".join(f"{_field(place)}\t{_field(name)}\n" for place, name in rows).encode()
 
 
 def _files(stale: list[str], folders: dict[str, str], archive: bool) -> Iterator[tuple[str, str | None]]:
@@ -169,11 +194,16 @@ def _files(stale: list[str], folders: dict[str, str], archive: bool) -> Iterator
 
 
 def _write_frames(
-    output: OutputFolder, place: str, dataset: str | None, frames: dict[str, Frame | LongFrame]
+    output: OutputFolder,
+    place: str,
+    dataset: str | None,
+    frames: dict[str, Frame | LongFrame],
+    privacy: Privacy | None,
 ) -> None:
     tables = ARCHIVE_TABLES if dataset is None else DATASET_TABLES
     for table, frame in frames.items():
-        output.write_frame(f"{place}/{table}", dataset, tables[table], frame)
+        shown = frame if privacy is None else WithheldFrame(frame, privacy, table, dataset)
+        output.write_frame(f"{place}/{table}", dataset, tables[table], shown)
 
 
 def _field(text: str) -> str:
@@ -184,10 +214,22 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _provenance(folder: StoreFolder, summaries: Summaries, options: SummaryOptions) -> dict[str, Any]:
-    """Return what the numbers were made of: nothing in it depends on when, where or in which order."""
+def _source(row: Any) -> str:
+    """Return what a source was: the hash of a log; of a table of an old tree its form and key, too."""
+    key = [] if row["key"] is None else [bytes(row["key"]).decode("utf-8", "backslashreplace")]
+    return " ".join([row["content_hash"].hex(), *([] if row["form"] == "log" else [row["form"]]), *key])
+
+
+def _provenance(
+    folder: StoreFolder, summaries: Summaries, options: SummaryOptions, privacy: Privacy | None
+) -> dict[str, Any]:
+    """Return what the numbers were made of: nothing in it depends on when, where or in which order.
+
+    Where counts are withheld, so is the account of all lines: it would tell their exact sum.
+    """
+    undetermined = summaries.undetermined()
     sources = folder.ledger.rows(
-        "SELECT content_hash, bytes, lines, accepted, filtered, rejected, noted FROM sources "
+        "SELECT content_hash, form, key, bytes, lines, accepted, filtered, rejected, noted FROM sources "
         "WHERE state != 'replaced' AND added <= ? ORDER BY content_hash",
         [summaries.commit],
     )
@@ -199,8 +241,9 @@ def _provenance(folder: StoreFolder, summaries: Summaries, options: SummaryOptio
         "format": FORMAT,
         "tickline": tickline.__version__,
         "store": folder.settings.as_json(),
-        "sources": [row["content_hash"].hex() for row in sources],
-        "accounting": total,
+        "sources": [_source(row) for row in sources],
+        "forms": forms_of(folder.ledger),
+        "accounting": total if privacy is None else None,
         "catalog": summaries.catalog,
         "shared_content": options.shared_content,
         "restrict_to": sorted(set(options.restrict_to)),
@@ -216,6 +259,6 @@ def _provenance(folder: StoreFolder, summaries: Summaries, options: SummaryOptio
             for shot in folder.ledger.snapshots()
         ],
         "region_order": folder.ledger.meta("region_order") or "longest-prefix",
-        UNDETERMINED: summaries.undetermined(),
-        "privacy": "exact: nothing is rounded or left out",
+        UNDETERMINED: undetermined if privacy is None else undetermined | {"number_of_requests": None},
+        "privacy": (privacy or Privacy("exact")).about(),
     }

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from tickline import _core
 from tickline.files import Folders, WholeFile, remove_temporary
 from tickline.pipelines.access.export_record import Entry, ExportRecord, key_of
+from tickline.pipelines.access.export_withheld import WithheldFrame
 from tickline.pipelines.access.summary_frames import Frame, LongFrame, schema_of
 from tickline.store.parts import file_hash
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["OutputFolder", "tsv_rows"]
+__all__ = ["OutputFolder", "escaped", "tsv_rows"]
 
 _DOCUMENT = "-"
 _THREADS = 8
@@ -23,6 +24,8 @@ _WAITING = 64
 # Row groups are cut at this number of rows, whatever the tables came from.
 _ROWS_PER_GROUP = 262_144
 _CONTROL = r"[\x00-\x1f\x7f]"
+
+Table = Frame | LongFrame | WithheldFrame
 
 
 class OutputFolder:
@@ -155,9 +158,16 @@ class OutputFolder:
         self._begin_writing()
         self._write([name], _DOCUMENT, lambda sinks: sinks[0].write(data))
 
-    def write_frame(
-        self, name: str, dataset: str | None, keys: Sequence[str], frame: Frame | LongFrame
-    ) -> None:
+    def write_pieces(self, name: str, dataset: str | None, pieces: Iterable[bytes | memoryview]) -> None:
+        """Write a file of a dataset (None: of the archive) piece by piece."""
+
+        def write(sinks: "list[_Sink]") -> None:
+            for piece in pieces:
+                sinks[0].write(piece)
+
+        self._write([name], key_of(dataset), write)
+
+    def write_frame(self, name: str, dataset: str | None, keys: Sequence[str], frame: Table) -> None:
         """Write ``name.parquet`` and ``name.tsv`` in one pass; `keys` are the columns before the sums."""
         places = [f"{name}.parquet", f"{name}.tsv"]
         self._write(places, key_of(dataset), lambda sinks: _write_tables(keys, frame, *sinks))
@@ -232,33 +242,39 @@ class _Sink:
     def close(self) -> None: ...
 
 
-def _write_tables(keys: Sequence[str], frame: Frame | LongFrame, parquet: _Sink, tsv: _Sink) -> None:
+def _write_tables(keys: Sequence[str], frame: Table, parquet: _Sink, tsv: _Sink) -> None:
     """Write both forms; the bytes of the Parquet depend on the values alone.
 
     For that every row group has a fixed number of rows in one piece, and only Parquet itself codes texts.
     """
     import pyarrow.parquet as pq
 
-    schema = schema_of(keys)
+    word = frame.word if isinstance(frame, WithheldFrame) else None
+    schema = schema_of(keys, withheld=word is not None)
     tsv.write(("\t".join(schema.names) + "\n").encode())
     with pq.ParquetWriter(parquet, schema, compression="zstd", version="2.6", store_schema=False) as writer:
         for table in frame.tables(_ROWS_PER_GROUP):
-            for piece in tsv_rows(table):
+            for piece in tsv_rows(table, word):
                 tsv.write(piece)
             writer.write_table(table.cast(schema).combine_chunks(), _ROWS_PER_GROUP)
 
 
-def tsv_rows(table: "pyarrow.Table") -> Iterator[memoryview]:
-    """Give the rows of a table as TSV, without header; control bytes of texts become ``%XX``."""
+def tsv_rows(table: "pyarrow.Table", word: str | None = None) -> Iterator[memoryview]:
+    """Give the rows of a table as TSV, without header; control bytes of texts become ``%XX``.
+
+    `word` stands in the place of nulls; without one there are none.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     text = pa.large_string()
     columns = [
-        column.cast(text) if pa.types.is_primitive(column.type) else _escaped(column.cast(text))
+        column.cast(text) if pa.types.is_primitive(column.type) else escaped(column.cast(text))
         for column in table.columns
     ]
+    if word is not None:
+        columns = [column.fill_null(word) for column in columns]
     columns[-1] = pc.binary_join_element_wise(columns[-1], pa.scalar("", text), pa.scalar("\n", text))
     rows = pc.binary_join_element_wise(*columns, pa.scalar("\t", text))
     for chunk in rows.chunks:
@@ -267,7 +283,8 @@ def tsv_rows(table: "pyarrow.Table") -> Iterator[memoryview]:
         yield memoryview(data)[int(ends[0]) : int(ends[1])]
 
 
-def _escaped(column: "pyarrow.ChunkedArray") -> "pyarrow.ChunkedArray":
+def escaped(column: "pyarrow.ChunkedArray") -> "pyarrow.ChunkedArray":
+    """Return texts with ``%XX`` in the place of control bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

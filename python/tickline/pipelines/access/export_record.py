@@ -17,23 +17,31 @@ from tickline import _core
 from tickline.errors import TicklineError, UsageError
 from tickline.files import write_whole
 from tickline.pipelines.access.catalog import Catalog
+from tickline.pipelines.access.export_options import ExportOptions
 from tickline.pipelines.access.state import FOLDER, lock
 from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.store.folder import StoreFolder
 
 __all__ = [
     "FORMAT",
+    "MAPPED",
+    "MAPPED_PROFILE",
     "Entry",
     "ExportRecord",
     "ExportReport",
     "check_out",
     "key_of",
     "made_of",
+    "refuse_other_layout",
     "unchanged_export",
 ]
 
 FORMAT = 1
 """The format of the native export; stands in ``provenance.json``."""
+
+MAPPED = "mapped"
+"""The folder of the mapped tree."""
+MAPPED_PROFILE = "dandi-s3-log-parser"
 
 _RECORD = "export.json"
 _RECORD_FORMAT = 1
@@ -91,6 +99,13 @@ class ExportRecord:
     ``dataset`` (``*`` for the archive, ``-`` for documents, else ``=`` and its name), for each dataset its
     version, and what the whole was made of.
 
+    Parameters
+    ----------
+    out : Path
+        The folder; it is made if it does not exist.
+    layout : str
+        The profile of the export.
+
     Attributes
     ----------
     files : dict
@@ -101,19 +116,25 @@ class ExportRecord:
         Whether the run that wrote it came to its end.
     made_of : str
         See `made_of`; empty while the folder is being written.
+    privacy : str
+        The rule of the last export into the folder; empty if there was none.
 
     Raises
     ------
+    UsageError
+        The folder holds an export in another layout: files of both would lie in one folder.
     TicklineError
         Another run is writing into the folder, or a newer version of tickline wrote it.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, layout: str) -> None:
         self.out = out
+        self._layout = layout
         self.files: dict[str, Entry] = {}
         self.versions: dict[str, str] = {}
         self.complete = True
         self.made_of = ""
+        self.privacy = ""
         self._path = out / FOLDER / _RECORD
         self._lock = lock(out)
         try:
@@ -136,15 +157,35 @@ class ExportRecord:
             hint = "Update tickline, or choose another folder."
             raise TicklineError(what, where=str(self._path), hint=hint)
         if number == _RECORD_FORMAT and _is_record(record):
+            if record["layout"] != self._layout:
+                what = f"holds an export in the layout {record['layout']}"
+                raise UsageError(what, where=str(self.out), hint="Choose another folder for this one.")
             self.files, self.versions = record["files"], record["versions"]
             self.complete, self.made_of = record["complete"], record["made_of"]
+            self.privacy = record["privacy"]
+
+    def begin(self, options: ExportOptions) -> None:
+        """Take the rule of privacy of an export that is about to be written.
+
+        Raises
+        ------
+        UsageError
+            The folder holds published numbers, and exact ones would take their place without being asked for.
+        """
+        if self.privacy not in ("", "exact") and options.privacy is None and options.privacy_rule == "exact":
+            what = f"was made with --privacy {self.privacy}, and exact numbers would take its place"
+            hint = f"Say --privacy {self.privacy} again, or --privacy exact if that is meant."
+            raise UsageError(what, where=str(self.out), hint=hint)
+        self.privacy = options.privacy_rule
 
     def save(self, *, complete: bool) -> None:
         """Write it, unless it says so already."""
         record = {
             "format": _RECORD_FORMAT,
             "complete": complete,
+            "layout": self._layout,
             "made_of": self.made_of,
+            "privacy": self.privacy,
             "files": self.files,
             "versions": self.versions,
         }
@@ -182,14 +223,25 @@ class ExportRecord:
         self.close()
 
 
-def made_of(
-    folder: StoreFolder,
-    commit: int,
-    epoch: int,
-    catalog: str | None,
-    options: SummaryOptions,
-    *more: str | int,
-) -> str:
+def refuse_other_layout(out: Path, profile: str) -> None:
+    """Refuse a folder that holds an export of another kind: what is published must not lie beside rows.
+
+    Raises
+    ------
+    UsageError
+        The folder holds an export in another layout.
+    """
+    if profile == MAPPED_PROFILE and (out / FOLDER / _RECORD).is_file():
+        found = "another layout"
+    elif profile != MAPPED_PROFILE and (out / MAPPED / FOLDER).is_dir():
+        found = f"the layout {MAPPED_PROFILE}"
+    else:
+        return
+    hint = "Choose another folder for this one."
+    raise UsageError(f"holds an export in {found}", where=str(out), hint=hint)
+
+
+def made_of(folder: StoreFolder, commit: int, epoch: int, catalog: str | None, options: ExportOptions) -> str:
     """Return a hash of all that decides what an export holds.
 
     Parameters
@@ -200,10 +252,8 @@ def made_of(
         The state of its ledger that is exported.
     catalog : str or None
         SHA-256 of the catalog's file.
-    options : SummaryOptions
-        Its rule for shared content, and which datasets are chosen.
-    *more : str or int
-        What else decides: the profile, its rules of compatibility and of privacy.
+    options : ExportOptions
+        All others.
     """
     made_ms = folder.ledger.rows("SELECT made_ms FROM commits WHERE id = ?", [commit])
     snapshots = folder.ledger.rows("SELECT * FROM snapshots WHERE current ORDER BY position")
@@ -218,31 +268,27 @@ def made_of(
         list(map(list, snapshots)),
         folder.ledger.meta("region_order"),
         catalog,
-        options.shared_content,
-        sorted(options.restrict_to),
-        sorted(options.exclude_datasets),
-        *more,
+        options.summaries.shared_content,
+        sorted(options.summaries.restrict_to),
+        sorted(options.summaries.exclude_datasets),
+        *options.rules,
     ]
     return hashlib.sha256(json.dumps(parts, default=bytes.hex).encode()).hexdigest()
 
 
-def unchanged_export(
-    folder: StoreFolder, options: SummaryOptions, out: Path, *more: str | int
-) -> ExportReport | None:
-    """Return what an export would say if it is made of the same and stands as it was written, else None.
-
-    `more` is what `made_of` was given.
-    """
+def unchanged_export(folder: StoreFolder, options: ExportOptions, out: Path) -> ExportReport | None:
+    """Return what an export would say if it is made of the same and stands as it was written, else None."""
     options.check()
     check_out(out, folder.path)
     if not (out / FOLDER / _RECORD).is_file() or folder.ledger.has_unlabelled():
         return None
     commit, epoch = folder.ledger.state()
-    made = made_of(folder, commit, epoch, Catalog(options.catalog).file_sha256, options, *more)
-    with ExportRecord(out) as record:
+    chosen = options.summaries
+    made = made_of(folder, commit, epoch, Catalog(chosen.catalog).file_sha256, options)
+    with ExportRecord(out, options.profile) as record:
         if not record.complete or record.made_of != made or not all(map(record.stands, record.files)):
             return None
-        mine = [name for name, entry in record.files.items() if _is_chosen(entry["dataset"], options)]
+        mine = [name for name, entry in record.files.items() if _is_chosen(entry["dataset"], chosen)]
         return ExportReport(unchanged=sorted(mine), digest=record.digest())
 
 
@@ -267,6 +313,8 @@ def _is_record(record: dict[str, Any]) -> bool:
         and isinstance(versions, dict)
         and isinstance(record.get("complete"), bool)
         and isinstance(record.get("made_of"), str)
+        and isinstance(record.get("layout"), str)
+        and isinstance(record.get("privacy"), str)
         and all(
             isinstance(entry, dict)
             and {"dataset", "size", "mtime_ns", "hash"} <= entry.keys()

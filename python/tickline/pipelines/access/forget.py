@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from tickline.errors import explain_os_error
 from tickline.files import Folders
+from tickline.store.ledger_schema import update
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from tickline.store.folder import StoreFolder
 
 __all__ = ["Forgotten", "forget_addresses"]
@@ -53,9 +56,18 @@ def forget_addresses(folder: "StoreFolder") -> Forgotten:
             with folder.ledger.transaction() as db:
                 now_ms = str(time.time_ns() // 1_000_000)
                 db.execute("INSERT OR IGNORE INTO meta VALUES ('addresses_forgotten', ?)", [now_ms])
+                _retire_caches(db)
             return Forgotten(labelled, _delete(private))
     except OSError as error:
         raise explain_os_error(error, private) from error
+
+
+def _retire_caches(db: "sqlite3.Connection") -> None:
+    """Take region files that lie in ``private/`` out of use; labels that they gave stay."""
+    for (number,) in db.execute(
+        "SELECT id FROM snapshots WHERE current AND file GLOB 'private/*'"
+    ).fetchall():
+        update(db, "snapshots", "id", number, current=0)
 
 
 def _delete(private: Path) -> int:

@@ -1,18 +1,19 @@
-"""Raw logs into a store: exactly once, in any order, by many threads, going on after a kill."""
+"""Raw logs, or tables made of them, into a store: exactly once, by many threads, going on after a kill."""
 
 import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from tickline import accounting
 from tickline.errors import InternalError, TicklineError, explain_os_error
 from tickline.files import Folders
 from tickline.pipelines.access.ingest_claims import Claims, stored_name
 from tickline.pipelines.access.ingest_commit import Committer, Labels
+from tickline.pipelines.access.ingest_forms import check_settings, form_notes
 from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
 from tickline.pipelines.access.ingest_read import Before, Reader, StoppedError, Task
 from tickline.pipelines.access.ingest_repeats import drop_repeats
@@ -22,6 +23,7 @@ from tickline.pipelines.access.ingest_units import units_of
 from tickline.pipelines.access.inputs import Input, find_inputs
 from tickline.progress import Progress, WorkHere
 from tickline.store.folder import StoreFolder
+from tickline.store.settings import Settings
 
 if TYPE_CHECKING:
     from tickline.pipelines.access.region_lookup import Labeler
@@ -39,6 +41,12 @@ _NO_REGIONS = (
 )
 # A content is looked for once more where the source that had it failed, or has other content now.
 _ROUNDS = 3
+
+
+class _Common(TypedDict):
+    max_line_bytes: int
+    advance: Callable[[int], None]
+    stop: threading.Event
 
 
 class _Pending(NamedTuple):
@@ -61,13 +69,6 @@ class _Ingest:
         self.dedupe = folder.settings.dedupe_lines
         pseudonyms = folder.pseudonyms(making=True)
         self.maker = RowMaker(folder.path, pseudonyms, self.folders, dedupe=self.dedupe)
-        self.reader = Reader(
-            folder.settings.rules().build(),
-            dedupe=self.dedupe,
-            max_line_bytes=options.max_line_bytes,
-            advance=progress.advance,
-            stop=self.stop,
-        )
         self.labeler: Labeler | None = None
         self.committer = Committer(folder, pseudonyms, self.folders, self.report, self._labels())
 
@@ -106,20 +107,25 @@ class _Ingest:
 
     def _known(self, names: Iterable[str]) -> dict[str, sqlite3.Row]:
         sql = (
-            "SELECT n.name, n.size, n.mtime_ns, n.inode, n.whole, s.id, s.bytes, s.content_hash "
-            "FROM names n JOIN sources s ON s.id = n.source WHERE n.name IN (SELECT value FROM json_each(?))"
+            "SELECT n.name, n.size, n.mtime_ns, n.inode, n.whole, s.id, s.bytes, s.lines, s.content_hash, "
+            "s.form, s.key FROM names n JOIN sources s ON s.id = n.source "
+            "WHERE n.name IN (SELECT value FROM json_each(?))"
         )
         return {row["name"]: row for row in self.folder.ledger.rows(sql, [json.dumps(list(names))])}
 
     def _task(self, item: Input, row: sqlite3.Row | None, source: int) -> Task | None:
         age_s = self.options.now_ms / 1000 - item.mtime_ns / 1e9
         settled = item.is_remote or not self.options.settle_s or age_s >= self.options.settle_s
+        if item.form != "log":
+            # A table is whole or refused: there is no last line that could wait.
+            settled = True
         if row is None:
             return Task(item, source, settled=settled)
         same = (row["size"], row["mtime_ns"], row["inode"]) == (item.size, item.mtime_ns, item.inode)
-        if same and (row["whole"] or not settled):
+        same_form = (row["form"], row["key"]) == (item.form, item.key)
+        if same and same_form and (row["whole"] or not settled):
             return None
-        before = Before(row["id"], row["content_hash"], row["bytes"])
+        before = Before(row["id"], row["content_hash"], row["bytes"], row["lines"], same_form)
         return Task(item, source, before, settled)
 
     # ---- reading and committing ---------------------------------------------------------------------------
@@ -152,10 +158,9 @@ class _Ingest:
         pool: Executor
         pool = ThreadPoolExecutor(threads, "tickline-ingest") if threads > 1 else WorkHere()
         claims = Claims(self.folder.ledger.path)
-        maker = None if self.dedupe else self.maker
         unit: Unit | None = None
         try:
-            for unit in units_of(tasks, self.reader, maker, claims, self.folder.path):
+            for unit in self._units(tasks, claims):
                 for step in unit.steps():
                     while len(self.pending) >= threads + 1:
                         self._settle()
@@ -177,6 +182,24 @@ class _Ingest:
                 self.labeler = None
         if self.full is None:
             self.stop.clear()
+
+    def _units(self, tasks: list[Task], claims: Claims) -> Iterator[Unit]:
+        """Divide the tasks into units of work."""
+        settings, options = self.folder.settings, self.options
+        maker = None if self.dedupe else self.maker
+        common: _Common = {
+            "max_line_bytes": options.max_line_bytes,
+            "advance": self.progress.advance,
+            "stop": self.stop,
+        }
+        if options.form == "log":
+            reader = Reader(settings.rules().build(), dedupe=self.dedupe, **common)
+            yield from units_of(tasks, reader, maker, claims, self.folder.path)
+        else:
+            from tickline.pipelines.access.ingest_trees import TreeReader, tree_units
+
+            trees = TreeReader(options.form, settings, **common)
+            yield from tree_units(tasks, trees, maker, claims, self.folder.path)
 
     def _settle(self) -> None:
         """Wait for the oldest step; behind the last one of a unit, commit it."""
@@ -233,7 +256,7 @@ def ingest(
     store : str
         The folder of the store.
     raws : list of str
-        Logs, folders of logs, ``s3://bucket/prefix``.
+        Logs, folders of logs, ``s3://bucket/prefix``; tables instead, if the options say so.
     options : IngestOptions
         How.
     progress : Progress, optional
@@ -248,20 +271,27 @@ def ingest(
     Raises
     ------
     UsageError
-        An option differs from what the store was made with, or RAW does not exist.
+        An option differs from what the store was made with, RAW does not exist, or the store asks what tables
+        do not tell.
     TicklineError
         Nothing could be begun: another run is writing, or the store is damaged or newer.
     """
     progress = progress or Progress()
+    if options.form != "log":
+        # A store that could not take them is not made first.
+        check_settings(Settings.create(options.wanted, ""), store)
     with (
-        find_inputs(raws) as found,
+        find_inputs(raws, form=options.form) as found,
         StoreFolder.open_or_create(store, options.wanted) as folder,
         folder.writing(),
     ):
+        if options.form != "log":
+            check_settings(folder.settings, store)
         run = _Ingest(folder, options, progress)
         run.report.left_out.update(found.left_out)
         run.report.problems += found.problems
         run.run(found.inputs)
         if not folder.keeps_addresses() and not folder.ledger.snapshots():
             run.report.notes.append(_NO_REGIONS)
+        run.report.notes += form_notes(folder.ledger, options.form, run.report)
     return run.report

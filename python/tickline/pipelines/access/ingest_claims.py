@@ -7,7 +7,11 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Claims", "real_name", "stored_name"]
+__all__ = ["Claims", "Content", "real_name", "stored_name"]
+
+_SAME_CONTENT = (
+    "SELECT id FROM sources WHERE content_hash = ? AND form = ? AND key IS ? AND state <> 'replaced'"
+)
 
 
 def stored_name(name: str) -> str:
@@ -30,6 +34,24 @@ def real_name(stored: str) -> str:
     return stored
 
 
+class Content(NamedTuple):
+    """What makes a source the one it is.
+
+    Attributes
+    ----------
+    hash : bytes
+        XXH3-128 of its decompressed bytes.
+    form : str
+        ``"log"``, ``"reduced"`` or ``"binned"``.
+    key : bytes or None
+        The key of all its rows, where that is not told by its bytes.
+    """
+
+    hash: bytes
+    form: str
+    key: bytes | None
+
+
 class _Owner(NamedTuple):
     """The task that brings a content (None: the ledger has it), and the number of its source."""
 
@@ -48,10 +70,10 @@ class Claims:
             f"{ledger.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
         )
         self._mutex = threading.Lock()
-        self._owners: dict[bytes, _Owner] = {}
+        self._owners: dict[Content, _Owner] = {}
         self._growing: dict[int, int] = {}
 
-    def claim(self, content_hash: bytes, task: int, source: int) -> int | None:
+    def claim(self, content: Content, task: int, source: int) -> int | None:
         """Claim a content for `source`.
 
         Returns
@@ -60,12 +82,11 @@ class Claims:
             None if it is this task's own now, or else the number of the source that has it.
         """
         with self._mutex:
-            owner = self._owners.get(content_hash)
+            owner = self._owners.get(content)
             if owner is None:
-                sql = "SELECT id FROM sources WHERE content_hash = ? AND state <> 'replaced'"
-                known = {int(row[0]) for row in self._db.execute(sql, [content_hash])}
+                known = {int(row[0]) for row in self._db.execute(_SAME_CONTENT, content)}
                 owner = _Owner(None, min(known)) if known - {source} else _Owner(task, source)
-                self._owners[content_hash] = owner
+                self._owners[content] = owner
             return None if owner.task == task else owner.source
 
     def may_grow(self, task: int, source: int, name: str) -> bool:
@@ -85,12 +106,12 @@ class Claims:
             sql = "SELECT 1 FROM sources WHERE bytes = ? AND state <> 'replaced' LIMIT 1"
             return self._db.execute(sql, [size]).fetchone() is not None
 
-    def release(self, content_hash: bytes, task: int) -> None:
+    def release(self, content: Content, task: int) -> None:
         """Give a claim back: its source could not be read."""
         with self._mutex:
-            owner = self._owners.get(content_hash)
+            owner = self._owners.get(content)
             if owner is not None and owner.task == task:
-                del self._owners[content_hash]
+                del self._owners[content]
 
     def close(self) -> None:
         """Close the connection."""

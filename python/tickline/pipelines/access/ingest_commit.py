@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Committer", "Labels"]
+__all__ = ["Committer", "Labels", "ingest_kind"]
 
 # Requesters that are known to be in the ledger are not looked up again, as long as they fit into some 100 MB.
 _KNOWN = 1_000_000
 _IDS_PER_QUERY = 50_000
 
 Labels = Callable[[list[str]], tuple[list[str], list[int | None]]]
+
+
+def ingest_kind(form: str) -> str:
+    """Return the kind of a commit that brings rows from sources of this form (all of one run have one)."""
+    return "ingest" if form == "log" else f"ingest {form}"
 
 
 class Committer:
@@ -67,7 +72,7 @@ class Committer:
         taken = [read for read in finished.reads if read.state not in ("copy", "failed")]
         if taken:
             with self._ledger.transaction():
-                commit = self._ledger.begin_commit("ingest", days)
+                commit = self._ledger.begin_commit(ingest_kind(taken[0].task.input.form), days)
                 for run in runs:
                     for part in run.parts:
                         self._ledger.add_part(commit, part)
@@ -82,6 +87,7 @@ class Committer:
                 self._known.clear()
             self._known.update(ids.tolist())
         self._copies += [read for read in finished.reads if read.state == "copy"]
+        self._report.days |= days
         self._tell(finished.reads, runs)
 
     def _new_requesters(self, run: Run) -> "tuple[NDArray[np.uint64], list[tuple[int, str, int | None]]]":
@@ -136,6 +142,8 @@ class Committer:
             "rejects_digest": digest,
             "state": state,
             "added": added,
+            "form": read.task.input.form,
+            "key": read.task.input.key,
         }
         if read.state == "grown":
             changes = {name: value for name, value in row.items() if name != "id"}
@@ -203,8 +211,11 @@ class Committer:
         return [read.task.input for read in copies if id(read) not in kept]
 
     def _is_there(self, read: ReadSource) -> bool:
-        sql = "SELECT 1 FROM sources WHERE id = ? AND content_hash = ? AND state <> 'replaced'"
-        return bool(self._ledger.rows(sql, [read.source, read.content_hash]))
+        sql = (
+            "SELECT 1 FROM sources WHERE id = ? AND content_hash = ? AND form = ? AND key IS ? "
+            "AND state <> 'replaced'"
+        )
+        return bool(self._ledger.rows(sql, [read.source, *read.content]))
 
     def finish(self) -> None:
         """Let content go that no name holds any more."""

@@ -40,7 +40,8 @@ class GroupUnit(Unit):
     def __init__(
         self, tasks: list[Task], reader: Reader, maker: RowMaker | None, claims: Claims, store: Path
     ) -> None:
-        super().__init__(reader, maker, claims, store)
+        super().__init__(maker, claims, store)
+        self._reader = reader
         self._tasks = tasks
         self._tables: list[pyarrow.Table] = []
         self._held = 0
@@ -80,7 +81,7 @@ class GroupUnit(Unit):
                 self._stream(read, again)
 
     def _stream(self, read: ReadSource, opened: OpenInput) -> None:
-        begun = len(self.finished.runs), len(self.finished.waiting.places)
+        begun = self._begun()
         waiting: list[pyarrow.Table] = []
 
         def emit(tables: "list[pyarrow.Table]") -> None:
@@ -107,14 +108,6 @@ class GroupUnit(Unit):
             self._undo(begun)
             return
         self._hold(waiting, read)
-
-    def _undo(self, begun: tuple[int, int]) -> None:
-        """Take back the runs of a source that is not to be taken; one thread works on this unit."""
-        for run in self.finished.runs[begun[0] :]:
-            self._requesters.difference_update(number for ids in run.ids for number in ids.tolist())
-            run.discard(self._store)
-        del self.finished.runs[begun[0] :]
-        self.finished.waiting.drop_from(begun[1])
 
     def _plain(self, read: ReadSource, opened: OpenInput) -> None:
         reader = self._reader

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from tickline.errors import TicklineError, UsageError
 from tickline.store.settings import WantedSettings
 
-__all__ = ["IngestOptions", "IngestReport"]
+__all__ = ["FORMS", "IngestOptions", "IngestReport"]
+
+FORMS = ("log", "reduced", "binned")
+"""What sources are: raw logs; tables of a day, one row a request; tables of a key, named by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,9 @@ class IngestOptions:
 
     Attributes
     ----------
+    form : str
+        What is read, one of `FORMS`: logs, or trees of tables that dandi_s3_log_parser (or an export of
+        Tickline) made of them.
     wanted : WantedSettings
         What was said about the meaning of the store.
     threads : int
@@ -29,6 +35,7 @@ class IngestOptions:
     """
 
     wanted: WantedSettings = field(default_factory=WantedSettings)
+    form: str = "log"
     threads: int = 1
     memory_bytes: int = 500 * 10**6
     settle_s: float = 60.0
@@ -38,6 +45,8 @@ class IngestOptions:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise UsageError("at least one thread is needed", where="threads")
+        if self.form not in FORMS:
+            raise UsageError(f"{self.form!r} is none", where="from", hint=f"Choose from: {', '.join(FORMS)}.")
         if self.settle_s < 0:
             raise UsageError("must not be negative", where="settle")
 
@@ -59,6 +68,8 @@ class IngestReport:
         Log read by this run, decompressed.
     left_out : collections.Counter
         Files that are no logs, by reason.
+    days : set of int
+        The days (since 1970) on which rows were added.
     problems : list of TicklineError
         What could not be done; everything else was.
     """
@@ -68,5 +79,6 @@ class IngestReport:
     rows: int = 0
     bytes_read: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    days: set[int] = field(default_factory=set)
     problems: list[TicklineError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

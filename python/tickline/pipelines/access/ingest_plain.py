@@ -27,7 +27,8 @@ class PlainUnit(Unit):
     def __init__(
         self, task: Task, reader: Reader, maker: RowMaker | None, claims: Claims, store: Path
     ) -> None:
-        super().__init__(reader, maker, claims, store)
+        super().__init__(maker, claims, store)
+        self._reader = reader
         self._task = task
         self._opened: OpenInput | None = None
         self._hashed = _core.ContentHash()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickline import _core, accounting
 from tickline.errors import SourceError
-from tickline.pipelines.access.ingest_claims import stored_name
+from tickline.pipelines.access.ingest_claims import Content, stored_name
 from tickline.pipelines.access.ingest_rows import SCANNED, table_of
 from tickline.pipelines.access.inputs import Input, OpenInput
 from tickline.store.rows import months_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
+    "CENTURY_MS",
     "LISTED_REJECTS",
     "MOST_MONTHS",
     "MOST_SENT",
@@ -33,7 +34,8 @@ __all__ = [
 # need some 100 MB while it is under way.
 RUN_BYTES = 128 * 2**20
 _STEP_BYTES = 2**20
-_CENTURY_MS = 36_525 * 86_400_000
+CENTURY_MS = 36_525 * 86_400_000
+"""A source that spans more is looked at month by month."""
 _BATCH_ROWS = 262_144
 LISTED_REJECTS = 100_000
 """Rejected lines of one source, or of the small ones that are committed with it, that are listed; beyond them
@@ -51,11 +53,16 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the ledger knows of a source that was read before under the same name."""
+    """What the ledger knows of a source that was read before under the same name.
+
+    `same_form` is False where it was read as another form of table then, or for another key.
+    """
 
     source: int
     content_hash: bytes
     bytes: int
+    lines: int
+    same_form: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,11 @@ class ReadSource:
     rejects: list[tuple[int, int, int, str]] = field(default_factory=list)
     error: SourceError | None = None
 
+    @property
+    def content(self) -> Content:
+        """What it is known by, once it was read."""
+        return Content(self.content_hash, self.task.input.form, self.task.input.key)
+
     def note(self, table: "pyarrow.Table") -> None:
         """Widen the span of times by those of these rows, and add up what they sent.
 
@@ -127,13 +139,17 @@ class ReadSource:
 
         times = table["time"].cast("int64")
         ends = pc.min_max(times)
-        first, last = ends["min"].as_py(), ends["max"].as_py()
-        self.first_ms = first if self.first_ms is None else min(self.first_ms, first)
-        self.last_ms = last if self.last_ms is None else max(self.last_ms, last)
-        if self.last_ms - self.first_ms > _CENTURY_MS:
-            self.months.update(months_of(times))
         # In floats nothing overflows, and near enough is enough.
-        self.sent += int(pc.sum(table["bytes_sent"].cast("float64", safe=False)).as_py() or 0)
+        sent = int(pc.sum(table["bytes_sent"].cast("float64", safe=False)).as_py() or 0)
+        self.widen(ends["min"].as_py(), ends["max"].as_py(), sent, lambda: months_of(times))
+
+    def widen(self, first_ms: int, last_ms: int, sent: int, months: Callable[[], list[int]]) -> None:
+        """Do as `note` does, for rows of which the sums are known."""
+        self.first_ms = first_ms if self.first_ms is None else min(self.first_ms, first_ms)
+        self.last_ms = last_ms if self.last_ms is None else max(self.last_ms, last_ms)
+        if self.last_ms - self.first_ms > CENTURY_MS:
+            self.months.update(months())
+        self.sent += sent
         what = ""
         if self.sent > MOST_SENT:
             what = f"its lines claim that over {MOST_SENT // 10**15} petabytes were sent"

@@ -14,7 +14,7 @@ from tickline import accounting
 from tickline.discovery import is_log_name
 from tickline.errors import SourceError, explain_os_error
 from tickline.pipelines.access.ingest_claims import Claims
-from tickline.pipelines.access.ingest_read import Reader, ReadSource, Task
+from tickline.pipelines.access.ingest_read import ReadSource, Task
 from tickline.pipelines.access.ingest_rows import RowMaker, Run
 from tickline.pipelines.access.inputs import OpenInput
 from tickline.store.parts import import_arrow
@@ -106,9 +106,8 @@ class Finished:
 class Unit(ABC):
     """Work whose `steps` may run in any threads; its result, `finished`, is complete when all are done."""
 
-    def __init__(self, reader: Reader, maker: RowMaker | None, claims: Claims, store: Path) -> None:
+    def __init__(self, maker: RowMaker | None, claims: Claims, store: Path) -> None:
         self.finished = Finished()
-        self._reader = reader
         self._maker = maker
         self._claims = claims
         self._store = store
@@ -127,6 +126,18 @@ class Unit(ABC):
         self.finished.runs.clear()
         self.finished.waiting.close()
 
+    def _begun(self) -> tuple[int, int]:
+        """Return how much there is before a source, for `_undo`; only where one thread works on the unit."""
+        return len(self.finished.runs), len(self.finished.waiting.places)
+
+    def _undo(self, begun: tuple[int, int]) -> None:
+        """Take back the runs of a source that is not to be taken."""
+        for run in self.finished.runs[begun[0] :]:
+            self._requesters.difference_update(number for ids in run.ids for number in ids.tolist())
+            run.discard(self._store)
+        del self.finished.runs[begun[0] :]
+        self.finished.waiting.drop_from(begun[1])
+
     def _keep(self, tables: "list[pyarrow.Table]", number: int | None = None) -> None:
         """Make files of rows, or leave that to the commit (`number`: their place there); empties the list."""
         if not tables:
@@ -144,7 +155,7 @@ class Unit(ABC):
 
     def _fail(self, read: ReadSource, error: OSError) -> None:
         if read.content_hash:
-            self._claims.release(read.content_hash, read.task.source)
+            self._claims.release(read.content, read.task.source)
         explained = explain_os_error(error, read.task.input.name)
         read.error = read.error or explained
         read.state = "failed"
@@ -152,6 +163,7 @@ class Unit(ABC):
     def _begin(self, task: Task, opened: OpenInput, *, changed: bool = False) -> ReadSource:
         read = ReadSource(task, source=task.source, size=opened.size, mtime_ns=opened.mtime_ns)
         if task.before is not None:
+            changed = changed or not task.before.same_form
             changed = changed or not self._claims.may_grow(task.source, task.before.source, task.stored_name)
             read.state = "changed" if changed else "grown"
             read.source = task.source if changed else task.before.source
@@ -159,7 +171,7 @@ class Unit(ABC):
 
     def _settle_claim(self, read: ReadSource) -> bool:
         """Tell whether the rows of this content are to be taken: nobody else has it."""
-        known = self._claims.claim(read.content_hash, read.task.source, read.source)
+        known = self._claims.claim(read.content, read.task.source, read.source)
         if known is not None:
             read.state, read.source = "copy", known
         return known is None

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 from tickline.clients.s3 import S3Client, S3Location, S3Object, S3Reader
-from tickline.discovery import LOOKED_FOR, discover, is_log_name
+from tickline.discovery import LOGS, TABLES, TABLES_OF_KEYS, Wanted, discover
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.sources import decompress, open_source
 
 __all__ = ["Found", "Input", "OpenInput", "RemoteInput", "find_inputs", "input_order"]
 
 _NAME_HINT = "Name a log, a folder of logs, or s3://bucket/prefix."
+_WANTED = {"log": LOGS, "reduced": TABLES, "binned": TABLES_OF_KEYS}
+_ROOT_HINT = "Name the root of the tree: a folder, or s3://bucket/prefix/ with a slash at its end."
 _TWICE = "named or found twice"
 
 
@@ -116,12 +118,18 @@ class Input:
         Nanoseconds since 1970.
     inode : str
         ``"dev:ino"``, or ``"etag:..."``: with name, size and time, the same as before means unchanged.
+    form : str
+        What is in it: ``"log"``, ``"reduced"`` or ``"binned"``.
+    key : bytes or None
+        Of a table of one key: that key.
     """
 
     name: str
     size: int
     mtime_ns: int
     inode: str
+    form: str = "log"
+    key: bytes | None = None
     _client: S3Client | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -201,8 +209,8 @@ def input_order(name: str) -> str:
     return re.sub(r"[0-9]+", _number, name.replace("/", "\0"))
 
 
-def find_inputs(raws: list[str], *, client: S3Client | None = None) -> Found:
-    """List the logs that the arguments name.
+def find_inputs(raws: list[str], *, form: str = "log", client: S3Client | None = None) -> Found:
+    """List the logs that the arguments name, or the tables that were made of logs.
 
     A file is taken whatever it is called, a folder gives the logs below it, as in `reduce`. Of
     ``s3://bucket/prefix`` the objects are taken whose key begins with the prefix, by the names that are taken
@@ -211,7 +219,9 @@ def find_inputs(raws: list[str], *, client: S3Client | None = None) -> Found:
     Parameters
     ----------
     raws : list of str
-        Files, folders, ``s3://bucket/prefix``.
+        Files, folders, ``s3://bucket/prefix``. For ``"binned"`` roots of trees: keys are paths below them.
+    form : str
+        What is looked for, see `Input`.
     client : S3Client, optional
         The client for S3. Without one, `Found` makes its own when it is needed, and closes it.
 
@@ -223,18 +233,18 @@ def find_inputs(raws: list[str], *, client: S3Client | None = None) -> Found:
     if not raws:
         raise UsageError("nothing was named", where="RAW", hint=_NAME_HINT)
     # All that can be refused is refused before anything is asked of a server.
-    places = [_checked(raw) for raw in raws]
+    places = [_checked(raw, form) for raw in raws]
     found = Found()
     by_name: dict[str, Input] = {}
     try:
         for raw, place in zip(raws, places, strict=True):
             if place is None:
-                inputs = _local(raw, found)
+                named = _local(raw, form, found)
             else:
                 if client is None:
                     client = found._own = S3Client()
-                inputs = _remote(place, client, found)
-            for item in inputs:
+                named = _remote(place, client, form, found)
+            for item in _of_form(named, form, found):
                 if by_name.setdefault(item.name, item) is not item:
                     found.left_out[_TWICE] += 1
     except BaseException:
@@ -246,10 +256,27 @@ def find_inputs(raws: list[str], *, client: S3Client | None = None) -> Found:
     return found
 
 
-def _checked(raw: str) -> S3Location | None:
+def _of_form(named: Iterator[tuple[str, Input]], form: str, found: Found) -> Iterator[Input]:
+    """Give keys to the inputs where they need some; they come with their names below an argument."""
+    if form != "binned":
+        yield from (item for _, item in named)
+        return
+    from tickline.pipelines.access.tree_keys import with_keys
+
+    try:
+        yield from with_keys(named, found.left_out)
+    except TicklineError as error:
+        found.problems.append(error)
+
+
+def _checked(raw: str, form: str) -> S3Location | None:
     """Return the place in S3 that is meant, or None for a path that is there."""
     if S3Location.is_one(raw):
-        return S3Location.parse(raw)
+        place = S3Location.parse(raw)
+        if form == "binned" and place.prefix and not place.prefix.endswith("/"):
+            what = "a table is named by its key, which is its path below a prefix that ends in a slash"
+            raise UsageError(what, where=raw, hint=_ROOT_HINT)
+        return place
     if raw == "-":
         hint = "Save it as a file, or use: tickline access reduce - OUT."
         what = "a store does not take standard input: a second run could not tell whether it has it already"
@@ -263,28 +290,39 @@ def _checked(raw: str) -> S3Location | None:
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         what = "is a pipe, socket or device: a second run could not tell whether the store has it already"
         raise UsageError(what, where=raw, hint="Save it as a file.")
+    if form == "binned":
+        from tickline.pipelines.access.tree_keys import check_root
+
+        if not stat.S_ISDIR(mode):
+            what = "is a file: a table is named by its key, which is its path below a folder"
+            raise UsageError(what, where=raw, hint=_ROOT_HINT)
+        check_root(raw)
     return None
 
 
-def _local(raw: str, found: Found) -> Iterator[Input]:
+def _local(raw: str, form: str, found: Found) -> Iterator[tuple[str, Input]]:
+    wanted = _WANTED[form]
+    if form == "binned" and Path(raw, ".tickline", "tree.sqlite").is_file():
+        # An export of Tickline: there a key may begin with anything else.
+        wanted = wanted._replace(hidden=(".tickline",))
     if not Path(raw).is_dir():
-        paths = [raw]
+        files = [(raw, raw)]
     else:
-        listed = discover(raw)
+        listed = discover(raw, wanted=wanted)
         found.left_out.update(listed.left_out)
         found.problems.extend(listed.problems)
         if not listed.files and not listed.problems:
-            hint = f"Looked for {LOOKED_FOR}."
-            found.problems.append(SourceError("no logs were found in this folder", where=raw, hint=hint))
-        paths = [file.path for file in listed.files]
-    for path in paths:
+            what = f"no {wanted.what} were found in this folder"
+            found.problems.append(SourceError(what, where=raw, hint=f"Looked for {wanted.looked_for}."))
+        files = [(file.path, file.name) for file in listed.files]
+    for path, name in files:
         try:
             status = os.stat(path)
         except OSError as error:
             found.problems.append(explain_os_error(error, path))
             continue
         identity = f"{status.st_dev}:{status.st_ino}"
-        yield Input(_absolute(path), status.st_size, status.st_mtime_ns, identity)
+        yield name, Input(_absolute(path), status.st_size, status.st_mtime_ns, identity, form)
 
 
 def _absolute(path: str) -> str:
@@ -292,21 +330,22 @@ def _absolute(path: str) -> str:
     return os.path.realpath(path) if ".." in Path(path).parts else os.path.abspath(path)  # noqa: PTH100
 
 
-def _remote(place: S3Location, client: S3Client, found: Found) -> Iterator[Input]:
+def _remote(place: S3Location, client: S3Client, form: str, found: Found) -> Iterator[tuple[str, Input]]:
+    wanted = _WANTED[form]
     left_out: Counter[str] = Counter()
     taken = 0
     # Hidden are parts below what was named, not in it.
-    begin = place.prefix.rpartition("/")[0]
+    begin = len(place.prefix.rpartition("/")[0])
     try:
         for item in client.list(place):
             if item.key == place.prefix and item.size and not item.key.endswith("/"):
-                yield _remote_input(item, client)
+                yield item.key, _remote_input(item, client, form)
                 return
-            if (reason := _why_not(item.key[len(begin) :])) is not None:
+            if (reason := _why_not(item.key[begin:], wanted)) is not None:
                 left_out[reason] += 1
                 continue
             taken += 1
-            yield _remote_input(item, client)
+            yield item.key[begin:].removeprefix("/"), _remote_input(item, client, form)
     except TicklineError as error:
         # What was listed so far is good, and the next run lists the rest.
         found.problems.append(error)
@@ -315,22 +354,22 @@ def _remote(place: S3Location, client: S3Client, found: Found) -> Iterator[Input
         found.left_out.update(left_out)
     if not taken:
         seen = f" among the {left_out.total()} objects" if left_out else ""
-        what = f"no logs were found{seen} whose key begins with this prefix"
-        hint = f"Looked for {LOOKED_FOR}; a prefix is taken literally (* stands for itself)."
+        what = f"no {wanted.what} were found{seen} whose key begins with this prefix"
+        hint = f"Looked for {wanted.looked_for}; a prefix is taken literally (* stands for itself)."
         found.problems.append(SourceError(what, where=place.url, hint=hint))
 
 
-def _why_not(name: str) -> str | None:
-    """Return why an object of this name (below the prefix) is no log, in the words used for folders."""
+def _why_not(name: str, wanted: Wanted) -> str | None:
+    """Return why an object of this name (below the prefix) is not taken, in the words used for folders."""
     *folders, base = name.split("/")
     if not base:
         return "folder marker"
-    if base.startswith(".") or any(part.startswith(".") for part in folders):
+    if any(part.startswith(wanted.hidden) for part in (base, *folders)):
         return "hidden"
     if base == "truth.json":
         return "truth.json"
-    return None if is_log_name(base) else "not named like a log"
+    return None if wanted.is_name(base) else wanted.why_not
 
 
-def _remote_input(item: S3Object, client: S3Client) -> Input:
-    return Input(item.url, item.size, item.modified_ms * 10**6, f"etag:{item.etag}", client)
+def _remote_input(item: S3Object, client: S3Client, form: str) -> Input:
+    return Input(item.url, item.size, item.modified_ms * 10**6, f"etag:{item.etag}", form, _client=client)

@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-__all__ = ["folder_names", "path_names"]
+__all__ = ["folded", "folder_names", "path_names"]
 
 _LONGEST_BYTES = 200
 # Linux takes 4,096 bytes for a whole path; the output folder needs some of them.
@@ -44,7 +44,7 @@ def folder_names(names: Iterable[str], *, reserved: Collection[str] = ("archive"
     dict of str to str
         Depends on the set of names only. Each value is one path part of at most 217 bytes.
     """
-    taken = {_folded(name) for name in reserved}
+    taken = {folded(name) for name in reserved}
     stems = {name: _stem(name, taken) for name in names}
     return {name: stem + mark for (name, stem), mark in zip(stems.items(), _marks(stems), strict=True)}
 
@@ -126,7 +126,7 @@ def _stem(name: str, taken: Collection[str]) -> str:
         units[0] = "%2E"
     if units[-1] in (".", " "):
         units[-1] = f"%{ord(units[-1]):02X}"
-    if taken and _folded(name) in taken:
+    if taken and folded(name) in taken:
         units[0] = "".join(f"%{byte:02X}" for byte in _bytes(name[0]))
     sizes = [len(unit.encode()) for unit in units]
     if sum(sizes) <= _LONGEST_BYTES:
@@ -144,13 +144,13 @@ def _is_odd(char: str) -> bool:
 
 def _marks(stems: Mapping[Any, str]) -> list[str]:
     """Return ``~`` and a hash for each name (or kind and name) that looks like another, else nothing."""
-    folded = [_folded(stem) for stem in stems.values()]
+    shown = [folded(stem) for stem in stems.values()]
     counts: dict[str, int] = {}
-    for text in folded:
+    for text in shown:
         counts[text] = counts.get(text, 0) + 1
     return [
         f"~{_hash(_identity(entry), 8)}" if counts[text] > 1 else ""
-        for entry, text in zip(stems, folded, strict=True)
+        for entry, text in zip(stems, shown, strict=True)
     ]
 
 
@@ -158,7 +158,7 @@ def _identity(entry: str | tuple[str, str]) -> str:
     return entry if isinstance(entry, str) else "\0".join(entry)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Return what file systems that ignore case, or normalise, may take the name for."""
     if text.isascii():
         return text.lower()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class ReduceOptions:
         None stands for the four of the default, under the header names of `dandi_s3_log_parser`.
     max_rejects : (float, bool) or None
         A number of lines, or (with True) a share in percent, above which rejected lines are a failure.
+    leave_out : callable, optional
+        Is given the name of a source below a folder RAW; returns why it is not taken, None if it is.
     """
 
     raw: str
@@ -90,6 +93,7 @@ class ReduceOptions:
     dry_run: bool = False
     max_rejects: tuple[float, bool] | None = None
     max_line_bytes: int = 16 * 2**20
+    leave_out: Callable[[str], str | None] | None = None
 
     def __post_init__(self) -> None:
         if self.columns is not None:

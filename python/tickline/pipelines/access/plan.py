@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tickline.discovery import LOOKED_FOR, Found, discover, strip_suffixes
+from tickline.discovery import LOOKED_FOR, Discovery, Found, discover, strip_suffixes
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.pipelines.access.options import ReduceOptions
 from tickline.pipelines.access.state import State
@@ -98,7 +98,20 @@ def find_sources(options: ReduceOptions, plan: Plan) -> list[Found]:
         raise SourceError(
             "no logs were found in this folder", where=options.raw, hint=f"Looked for {LOOKED_FOR}."
         )
-    return found.files[: options.limit_files]
+    return _wanted(found, options)[: options.limit_files]
+
+
+def _wanted(found: Discovery, options: ReduceOptions) -> list[Found]:
+    """Return the sources that are to be taken, and count the others."""
+    if options.leave_out is None:
+        return found.files
+    taken = []
+    for source in found.files:
+        if (reason := options.leave_out(source.name)) is None:
+            taken.append(source)
+        else:
+            found.left_out[reason] += 1
+    return taken
 
 
 def _content(task: Task, state: State) -> str:
@@ -182,6 +195,6 @@ def make_plan(options: ReduceOptions, found: list[Found], plan: Plan, state: Sta
     for task in plan.tasks:
         task.done = _is_done(task, options, digest, state)
     plan.superseded = [name for name in plan.same_as if name in state.sources]
-    if options.raw_path.is_dir() and options.limit_files is None:
+    if options.raw_path.is_dir() and options.limit_files is None and options.leave_out is None:
         plan.vanished = sorted(state.sources.keys() - {source.name for source in found})
     return plan

@@ -8,17 +8,32 @@ first one stands alone.
 
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 
-__all__ = ["BOGON", "MISSING", "RESERVED", "UNKNOWN", "clean_label", "joined_label"]
+__all__ = [
+    "BOGON",
+    "MISSING",
+    "OTHER",
+    "RESERVED",
+    "UNDETERMINED",
+    "UNKNOWN",
+    "clean_label",
+    "count_places",
+    "joined_label",
+]
 
 BOGON = "bogon"
 UNKNOWN = "unknown"
+UNDETERMINED = "undetermined"
 MISSING = "missing"
-RESERVED = frozenset({MISSING, UNKNOWN})
-"""Labels that say that there is none: no file may give them."""
+OTHER = "other"
+"""The row of the regions that are pooled where counts are withheld."""
+RESERVED = frozenset({MISSING, OTHER, UNDETERMINED, UNKNOWN})
+"""Words that stand in the place of a region: no list of networks may give them."""
 
 _MOST_CHARS = 100
+_COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 def _clean_part(text: str) -> str:
@@ -40,3 +55,14 @@ def clean_label(text: str) -> str:
     """Return the label of a text such as ``DE/Bavaria``: only the first ``/`` divides."""
     first, _, second = text.partition("/")
     return joined_label(first, second)
+
+
+def count_places(labels: Collection[str]) -> tuple[int, int]:
+    """Return how many regions and how many countries there are among labels.
+
+    Countries are the first parts of two capital letters; regions are countries without another part, and
+    labels of two parts: ``AWS/us-east-2`` is a region in no country, ``VPN`` is neither.
+    """
+    countries = {first for label in labels if _COUNTRY.fullmatch(first := label.partition("/")[0])}
+    regions = {label for label in labels if "/" in label or _COUNTRY.fullmatch(label)}
+    return len(regions), len(countries)

@@ -1,13 +1,15 @@
 """Labels of addresses, by the region snapshots of a store.
 
-An address gets its label from: networks of all lists and, behind them, bogons, by longest prefix (of equal
-ones the first) or by order in the list; then the databases of MaxMind in list order; then it is ``unknown``.
+An address gets its label from: caches of the old programs in list order; networks of all lists and, behind
+them, bogons, by longest prefix (of equal ones the first) or by order in the list; then the databases of
+MaxMind in list order; then it is ``unknown``, or ``undetermined`` where ipinfo may still be asked.
 """
 
 import hashlib
 import ipaddress
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,12 @@ from tickline import _core
 from tickline.errors import SourceError, TicklineError, explain_os_error
 from tickline.files import sha256_of
 from tickline.pipelines.access.bogons import bogon_networks
-from tickline.pipelines.access.region_labels import BOGON, MISSING, UNKNOWN
+from tickline.pipelines.access.region_file import CACHES, RegionFile
+from tickline.pipelines.access.region_hashed import Cache, refuse_other_salt
+from tickline.pipelines.access.region_labels import BOGON, MISSING, UNDETERMINED, UNKNOWN
 from tickline.pipelines.access.region_mmdb import open_mmdb, record_label
-from tickline.pipelines.access.region_sources import RegionFile, Wanted, parse
+from tickline.pipelines.access.region_sources import IPINFO, Wanted, parse
+from tickline.pipelines.access.salt import load_salt
 from tickline.store.ledger import RegionSnapshot
 
 if TYPE_CHECKING:
@@ -27,44 +32,78 @@ if TYPE_CHECKING:
 __all__ = ["Labeler"]
 
 _UPDATE_HINT = "Give the file again: tickline access regions update."
+# In this order, and before other lists, the old programs looked into lists.
+_OLD_ORDER = ("github", "aws", "gcp")
 
 
 class Labeler:
     """Labels of addresses by the current snapshots of a store; close it, or use it with ``with``.
 
+    Parameters
+    ----------
+    folder : StoreFolder
+        An open store.
+    strict : bool
+        Look addresses up as dandi_s3_log_parser and s3-log-extraction do: IPv4 networks only, GitHub before
+        AWS before Google before all others, the first network in a list that holds the address, and no list
+        for whom a cache says that none held.
+    bogons : bool
+        Whether there are bogons.
+
     Raises
     ------
     TicklineError
-        A snapshot file is missing or is not the one that was given, or maxminddb is not installed.
+        A snapshot file is missing or is not the one that was given, maxminddb or PyYAML is not installed, or
+        a cache of hashes was made with another salt than that of the environment.
     """
 
-    def __init__(self, folder: "StoreFolder") -> None:
+    def __init__(self, folder: "StoreFolder", *, strict: bool = False, bogons: bool = True) -> None:
+        self._strict = strict
+        self._caches: list[tuple[int, Cache]] = []
         self._readers: list[tuple[int, Any, str]] = []
         self._names: list[tuple[str, int | None]] = []
+        self._nowhere = UNKNOWN
         try:
-            self._table = self._load_all(folder)
+            self._table = self._load_all(folder, bogon_networks() if bogons else ())
         except BaseException:
             self.close()
             raise
 
-    def _load_all(self, folder: "StoreFolder") -> _core.RangeTable:
+    def _load_all(self, folder: "StoreFolder", bogons: Sequence[str]) -> _core.RangeTable:
         networks: list[str] = []
         numbers = array("i")
-        for snapshot in folder.ledger.snapshots():
+        for snapshot in self._ordered(folder.ledger.snapshots()):
             path = folder.path / snapshot.file
             if snapshot.kind == "mmdb":
                 _verify(snapshot, path, _existing_hash(path))
                 self._readers.append((snapshot.id, open_mmdb(path, str(path)), str(path)))
+            elif snapshot.kind == IPINFO or snapshot.kind in CACHES:
+                if folder.keeps_addresses():
+                    self._take_private(folder, snapshot, path)
             else:
                 found = _load(snapshot, path)
-                networks += found.networks
-                numbers.extend(self._numbers(found.labels, snapshot.id))
-        networks += bogon_networks()
-        numbers.extend(self._numbers([BOGON] * len(bogon_networks()), None))
-        first_wins = folder.ledger.meta("region_order") == "first-wins"
+                kept = [not self._strict or ":" not in network for network in found.networks]
+                networks += compress(found.networks, kept)
+                numbers.extend(self._numbers(compress(found.labels, kept), snapshot.id))
+        networks += bogons
+        numbers.extend(self._numbers([BOGON] * len(bogons), None))
+        first_wins = self._strict or folder.ledger.meta("region_order") == "first-wins"
         return _core.RangeTable(networks, numbers, first_wins=first_wins)
 
-    def _numbers(self, labels: Sequence[str], snapshot: int | None) -> Iterator[int]:
+    def _take_private(self, folder: "StoreFolder", snapshot: RegionSnapshot, path: Path) -> None:
+        """Take a source that says something of single addresses: without those, it is of no use."""
+        if snapshot.kind == IPINFO:
+            self._nowhere = UNDETERMINED
+        else:
+            self._caches.append((snapshot.id, _load_cache(folder, snapshot, path)))
+
+    def _ordered(self, snapshots: list[RegionSnapshot]) -> list[RegionSnapshot]:
+        if not self._strict:
+            return snapshots
+        ranks = {kind: rank for rank, kind in enumerate(_OLD_ORDER)}
+        return sorted(snapshots, key=lambda snapshot: ranks.get(snapshot.kind, len(ranks)))
+
+    def _numbers(self, labels: Iterable[str], snapshot: int | None) -> Iterator[int]:
         """Give each pair of label and snapshot a number."""
         known: dict[str, int] = {}
         for label in labels:
@@ -73,31 +112,51 @@ class Labeler:
                 self._names.append((label, snapshot))
             yield number
 
-    def labels(self, addresses: Sequence[str | None]) -> tuple[list[str], list[int | None]]:
+    def labels(
+        self, addresses: Sequence[str | None], *, caches: bool = True
+    ) -> tuple[list[str], list[int | None]]:
         """Return label and snapshot id of each address; each distinct one is looked up once.
 
         Parameters
         ----------
         addresses : sequence of (str or None)
             None means that the address is not known.
+        caches : bool
+            Whether what the old programs found counts, or only what can be found today.
 
         Returns
         -------
         labels : list of str
-            ``missing`` for None, ``unknown`` if no snapshot knows the address, or it is none.
+            ``missing`` for None; ``unknown`` if no snapshot knows the address, or it is none;
+            ``undetermined`` in place of that where ipinfo is among the sources.
         snapshots : list of (int or None)
-            None for ``missing`` and ``unknown``, and for ``bogon`` by the built-in list.
+            None for these three, and for ``bogon`` by the built-in list; but ``unknown`` by a cache has that.
         """
         distinct = [address for address in dict.fromkeys(addresses) if address is not None]
-        found: dict[str | None, tuple[str, int | None]] = {None: (MISSING, None)}
-        for address, number in zip(distinct, array("i", self._table.find(distinct)), strict=True):
-            if number >= 0:
+        found, in_no_list = self._by_cache(distinct if caches else [])
+        left = [address for address in distinct if address not in found]
+        for address, number in zip(left, array("i", self._table.find(left)), strict=True):
+            if number >= 0 and address not in in_no_list:
                 found[address] = self._names[number]
+            elif number == -2:  # not an address at all
+                found[address] = (UNKNOWN, None)
             else:
-                # -2: not an address at all
-                found[address] = (number == -1 and self._by_database(address)) or (UNKNOWN, None)
+                found[address] = self._by_database(address) or (self._nowhere, None)
+        found[None] = (MISSING, None)
         pairs = [found[address] for address in addresses]
         return [label for label, _ in pairs], [snapshot for _, snapshot in pairs]
+
+    def _by_cache(self, addresses: list[str]) -> tuple[dict[str | None, tuple[str, int | None]], set[str]]:
+        """Return what caches know, and whom no list is to be asked for."""
+        found: dict[str | None, tuple[str, int | None]] = {}
+        in_no_list: set[str] = set()
+        for snapshot, cache in self._caches:
+            for address, label in zip(addresses, cache.find(addresses), strict=True):
+                if label:
+                    found.setdefault(address, (label, snapshot))
+                elif label is not None and self._strict:
+                    in_no_list.add(address)
+        return found, in_no_list
 
     def _by_database(self, text: str) -> tuple[str, int] | None:
         if not self._readers:
@@ -157,3 +216,14 @@ def _load(snapshot: RegionSnapshot, path: Path) -> RegionFile:
         raise explain_os_error(error, path) from error
     _verify(snapshot, path, None if content is None else hashlib.sha256(content).hexdigest())
     return parse(content or b"", Wanted(str(path), snapshot.label))
+
+
+def _load_cache(folder: "StoreFolder", snapshot: RegionSnapshot, path: Path) -> Cache:
+    found = _load(snapshot, path)
+    if snapshot.kind != "hashes":
+        return Cache(found, b"")
+    cache = Cache(found, load_salt())
+    # Where the store was empty when the cache was given, nobody could tell that the salt is another one.
+    if not folder.ledger.rows("SELECT 1 FROM requesters WHERE snapshot = ? LIMIT 1", [snapshot.id]):
+        refuse_other_salt(folder, cache, snapshot.name)
+    return cache

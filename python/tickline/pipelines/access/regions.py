@@ -1,30 +1,50 @@
 """Regions of requesters: snapshot files in the store, and the labels that they give.
 
 The files are copied into the store, so that every label can be traced to the bytes it came from;
-`region_lookup` says which label an address gets.
+`region_lookup` says which label an address gets. Caches that say of single requesters where they are lie
+under ``private/``, and are forgotten with the addresses.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tickline.errors import SourceError, UsageError, explain_os_error, printable
 from tickline.files import Folders, WholeFile, remove_temporary, sha256_of
 from tickline.ip import MODES
-from tickline.pipelines.access.region_sources import DEFAULT_LABEL, Wanted, chunks_of, read_region_file
-from tickline.store.ledger import RegionSnapshot, unsigned
+from tickline.pipelines.access.region_file import CACHES, RegionFile
+from tickline.pipelines.access.region_labels import UNDETERMINED
+from tickline.pipelines.access.region_requesters import Requester, answered, requesters, write_labels
+from tickline.pipelines.access.region_services import Known, fetched
+from tickline.pipelines.access.region_sources import (
+    DEFAULT_LABEL,
+    IPINFO,
+    SERVICES,
+    Wanted,
+    chunks_of,
+    read_region_file,
+)
+from tickline.store.ledger import RegionSnapshot
 from tickline.store.ledger_schema import put, update
 
 if TYPE_CHECKING:
+    from tickline.clients.http import HttpClient
     from tickline.pipelines.access.region_lookup import Labeler
     from tickline.store.folder import StoreFolder
 
-__all__ = ["LabelCounts", "Report", "in_use", "label_requesters", "update_regions"]
+__all__ = ["ADDRESS_HASHES", "LabelCounts", "Report", "in_use", "label_requesters", "update_regions"]
+
+ADDRESS_HASHES = ("sha1-salted",)
+"""How keys of caches were made: SHA-1 of the address and the salt of ``IP_HASH_SALT``."""
 
 _FOLDER = "regions"
+_PRIVATE = "private"
 _BATCH = 50_000
+# The copy of a source that is no file: its row in the ledger names a file and a hash as all others do.
+_ASKED = b"ipinfo.io\n"
 
 
 @dataclass(slots=True)
@@ -36,7 +56,7 @@ class Report:
     snapshots : list of RegionSnapshot
         What is in use now, in list order.
     networks : list of int
-        How many networks each of them holds; 0 for a database of MaxMind.
+        How many networks (of a cache: entries) each of them holds; 0 for a database of MaxMind and ipinfo.
     added : int
         How many of them the store did not have.
     order : str
@@ -62,22 +82,39 @@ class _New:
 
     @property
     def file(self) -> str:
-        return f"{_FOLDER}/{self.hash[:16]}-{self.kind}"
+        return f"{_PRIVATE if self.kind in CACHES else _FOLDER}/{self.hash[:16]}-{self.kind}"
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the decompressed content."""
+        return iter([_ASKED]) if self.wanted.asks else chunks_of(self.wanted.path)
 
 
-def update_regions(folder: "StoreFolder", sources: Sequence[str], *, order: str = MODES[0]) -> Report:
-    """Make these files the region snapshots of a store, in this order; the ones of before are no longer used.
+def update_regions(
+    folder: "StoreFolder",
+    sources: Sequence[str],
+    *,
+    order: str = MODES[0],
+    address_hash: str | None = None,
+    client: "HttpClient | None" = None,
+) -> Report:
+    """Make these sources the region snapshots of a store, in this order; those of before are out of use.
 
-    Labels that requesters have already stay as they are (see `label_requesters`).
+    Labels that requesters have already stay as they are (see `label_requesters`). Lists are fetched here, and
+    only here; `tickline.pipelines.access.region_ipinfo` asks for single addresses.
 
     Parameters
     ----------
     folder : StoreFolder
         An open store; the caller holds ``folder.writing()``.
     sources : sequence of str
-        ``FILE`` or ``LABEL=FILE``; `tickline.pipelines.access.region_sources` says what they may be.
+        ``FILE``, ``https://...``, ``aws``, ``gcp``, ``github``, ``vpn``, each with ``LABEL=`` or without; or
+        ``ipinfo``. `tickline.pipelines.access.region_sources` says what the files may be.
     order : str
         ``longest-prefix`` or ``first-wins``.
+    address_hash : str, optional
+        ``sha1-salted`` where a cache of hashes is among the sources.
+    client : HttpClient, optional
+        Fetches lists; without one, an own one does.
 
     Returns
     -------
@@ -88,59 +125,114 @@ def update_regions(folder: "StoreFolder", sources: Sequence[str], *, order: str 
     ------
     UsageError
         Nothing is named, the same content twice, or an option is wrong.
-    SourceError
-        A file cannot be used. Nothing was changed then.
+    TicklineError
+        A source cannot be used, or a server gave nothing that can be. Nothing was changed then.
     """
     if order not in MODES:
         raise UsageError(f"{order!r} is no order", where="order", hint=f"Choose from: {', '.join(MODES)}.")
+    if address_hash is not None and address_hash not in ADDRESS_HASHES:
+        hint = f"Choose from: {', '.join(ADDRESS_HASHES)}."
+        raise UsageError(f"{address_hash!r} is none", where="address_hash", hint=hint)
     if not sources:
-        raise UsageError("no file is named", where="source", hint="Name at least one FILE or LABEL=FILE.")
-    files = _read_all([Wanted.from_text(text) for text in sources])
-    _copy_all(folder.path, files)
-    added = _record(folder, files, order)
+        hint = f"Name at least one FILE, LABEL=FILE, URL, or {', '.join([*SERVICES, IPINFO])}."
+        raise UsageError("no file is named", where="source", hint=hint)
+    with fetched(folder, [Wanted.from_text(text) for text in sources], client) as (wanted, answers):
+        files = _read_all(folder, wanted, address_hash)
+        _copy_all(folder.path, files)
+        added = _record(folder, files, order, answers)
     return Report(folder.ledger.snapshots(), [new.networks for new in files], added, order)
 
 
 def in_use(folder: "StoreFolder", sources: Sequence[str], *, order: str = MODES[0]) -> bool:
-    """Tell whether `update_regions` would change nothing: then the files need not be understood again."""
+    """Tell whether `update_regions` would change nothing: then the files need not be understood again.
+
+    Never if a list must be fetched to know.
+    """
     snapshots = folder.ledger.snapshots()
     if len(snapshots) != len(sources) or (folder.ledger.meta("region_order") or MODES[0]) != order:
         return False
     for shot, text in zip(snapshots, sources, strict=True):
         wanted = Wanted.from_text(text)
         label = (wanted.label or DEFAULT_LABEL) if shot.kind == "list" else wanted.label
-        if (shot.label, shot.name) != (label, printable(Path(wanted.path).name)):
+        if wanted.url is not None or (shot.label, shot.name) != (label, wanted.name):
             return False
         digest = hashlib.sha256()
-        for chunk in chunks_of(wanted.path):
+        for chunk in _New(wanted, shot.kind, None, None, "", 0).chunks():
             digest.update(chunk)
         if digest.hexdigest() != shot.hash or sha256_of(folder.path / shot.file) != shot.hash:
             return False
     return True
 
 
-def _read_all(wanted: Iterable[Wanted]) -> list[_New]:
+def _read_all(folder: "StoreFolder", wanted: Iterable[Wanted], address_hash: str | None) -> list[_New]:
     files: dict[tuple[str, str | None], _New] = {}
     for one in wanted:
-        found = read_region_file(one)
+        found = _ipinfo(folder, one) if one.asks else read_region_file(one)
+        if found.kind in CACHES:
+            _check_cache(folder, found, one, address_hash)
         new = _New(one, found.kind, found.label, found.date, found.hash, len(found.networks))
         if (before := files.setdefault((new.hash, new.label), new)) is not new:
-            what = f"has the content of {printable(before.wanted.path)}"
-            raise UsageError(what, where=one.path, hint="Name each source once.")
+            what = f"has the content of {printable(before.wanted.where)}"
+            raise UsageError(what, where=one.where, hint="Name each source once.")
+    if address_hash is not None and not any(new.kind == "hashes" for new in files.values()):
+        hint = "Name ip_hash_to_region.yaml among the sources, or leave --address-hash out."
+        raise UsageError("no source has hashed addresses", where="address_hash", hint=hint)
     return list(files.values())
+
+
+def _ipinfo(folder: "StoreFolder", wanted: Wanted) -> RegionFile:
+    if wanted.label is not None:
+        hint = "Only lists of networks take LABEL=FILE."
+        raise UsageError(f"the label {wanted.label} is given to a service", where=IPINFO, hint=hint)
+    if not folder.keeps_addresses():
+        what = "this store keeps no addresses, so nobody can be asked for later"
+        raise UsageError(what, where=IPINFO, hint="Name lists and databases: they are looked up at once.")
+    return RegionFile(IPINFO, hash=hashlib.sha256(_ASKED).hexdigest())
+
+
+def _check_cache(folder: "StoreFolder", found: RegionFile, wanted: Wanted, address_hash: str | None) -> None:
+    from tickline.pipelines.access.region_hashed import Cache, refuse_other_salt
+    from tickline.pipelines.access.salt import ENVIRONMENT, load_salt
+
+    if not folder.keeps_addresses():
+        what = "says of single addresses where they are, and this store keeps no addresses"
+        raise UsageError(what, where=wanted.where, hint="Name lists of networks or databases.")
+    if wanted.url is not None:
+        what = "says of single addresses where they are, which is nothing to be fetched"
+        raise UsageError(what, where=wanted.where, hint="Copy it to a file that only you may read.")
+    if found.kind == "hashes":
+        if address_hash is None:
+            hint = f"Add --address-hash {ADDRESS_HASHES[0]}, and set {ENVIRONMENT}."
+            raise UsageError("has hashes in place of addresses", where=wanted.where, hint=hint)
+        refuse_other_salt(folder, Cache(found, load_salt()), wanted.where)
 
 
 def _copy_all(store: Path, files: Iterable[_New]) -> None:
     folders = Folders()
     try:
         folders.make(store / _FOLDER)
-        remove_temporary(store / _FOLDER)
+        for name in (_FOLDER, _PRIVATE):
+            remove_temporary(store / name)
         for new in files:
-            if sha256_of(store / new.file) != new.hash:
+            if sha256_of(store / new.file) == new.hash:
+                continue
+            if new.kind in CACHES:
+                _copy_privately(new, store / new.file, folders)
+            else:
                 _copy(new, store / new.file, folders)
         folders.sync()
     except OSError as error:
         raise explain_os_error(error, store / _FOLDER) from error
+
+
+def _copy_privately(new: _New, target: Path, folders: Folders) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    folders.changed(target.parent.parent)
+    before = os.umask(0o177)
+    try:
+        _copy(new, target, folders)
+    finally:
+        os.umask(before)
 
 
 def _copy(new: _New, target: Path, folders: Folders) -> None:
@@ -148,18 +240,18 @@ def _copy(new: _New, target: Path, folders: Folders) -> None:
     sink = WholeFile(target, folders)
     try:
         digest = hashlib.sha256()
-        for chunk in chunks_of(new.wanted.path):
+        for chunk in new.chunks():
             digest.update(chunk)
             sink.write(chunk)
         if digest.hexdigest() != new.hash:
             hint = "Run it again when its writer has finished."
-            raise SourceError("changed while it was read", where=new.wanted.path, hint=hint)
+            raise SourceError("changed while it was read", where=new.wanted.where, hint=hint)
         sink.commit()
     finally:
         sink.abort()
 
 
-def _record(folder: "StoreFolder", files: Sequence[_New], order: str) -> int:
+def _record(folder: "StoreFolder", files: Sequence[_New], order: str, answers: Mapping[str, Known]) -> int:
     """Write the list into the ledger; content that was there before keeps its id."""
     added = 0
     with folder.ledger.transaction() as db:
@@ -170,7 +262,9 @@ def _record(folder: "StoreFolder", files: Sequence[_New], order: str) -> int:
         for (number,) in db.execute("SELECT id FROM snapshots WHERE current").fetchall():
             update(db, "snapshots", "id", number, current=0)
         for position, new in enumerate(files):
-            name = printable(Path(new.wanted.path).name)
+            name, url = new.wanted.name, new.wanted.url
+            if url is not None and url in answers:
+                replace(answers[url], hash=new.hash, file=new.file).write(db, url)
             number = known.get((new.kind, new.hash, new.label))
             if number is not None:
                 update(db, "snapshots", "id", number, position=position, name=name, current=1)
@@ -226,7 +320,7 @@ def label_requesters(folder: "StoreFolder", *, relabel: bool = False) -> LabelCo
 
     with Labeler(folder) as labeler:
         if relabel:
-            for batch in _labelled(folder):
+            for batch in requesters(folder, "label IS NOT NULL", most=_BATCH):
                 counts.changed += _label_again(folder, labeler, batch)
         for begin in range(0, len(unlabelled), _BATCH):
             ids = unlabelled[begin : begin + _BATCH]
@@ -237,35 +331,16 @@ def label_requesters(folder: "StoreFolder", *, relabel: bool = False) -> LabelCo
     return counts
 
 
-_Labelled = tuple[int, str, int | None]
-
-
-def _labelled(folder: "StoreFolder") -> Iterator[list[_Labelled]]:
-    """Yield id, label and snapshot of the requesters that have a label, in batches."""
-    last = 0
-    sql = (
-        "SELECT number, id, label, snapshot FROM requesters WHERE number > ? AND label IS NOT NULL "
-        "ORDER BY number LIMIT ?"
-    )
-    while rows := folder.ledger.rows(sql, [last, _BATCH]):
-        last = rows[-1]["number"]
-        yield [(unsigned(row["id"]), row["label"], row["snapshot"]) for row in rows]
-
-
-def _label_again(folder: "StoreFolder", labeler: "Labeler", batch: Sequence[_Labelled]) -> int:
-    """Look a batch up anew; change of a label and declaration of a new epoch are one transaction."""
-    addresses = folder.pseudonyms().addresses([number for number, _, _ in batch])
+def _label_again(folder: "StoreFolder", labeler: "Labeler", batch: Sequence[Requester]) -> int:
+    """Look a batch up anew, and return how many labels changed."""
+    addresses = folder.pseudonyms().addresses([one.id for one in batch])
     labels, snapshots = labeler.labels(addresses)
-    new = [
-        ((number, label, snapshot), label != old, (label, snapshot) != (old, old_snapshot))
-        for (number, old, old_snapshot), address, label, snapshot in zip(
-            batch, addresses, labels, snapshots, strict=True
-        )
-        if address is not None
+    by_ipinfo = answered(folder, [IPINFO])
+    found = [
+        (one, label, snapshot)
+        for one, address, label, snapshot in zip(batch, addresses, labels, snapshots, strict=True)
+        # What ipinfo said before is as good as to ask it again.
+        if address is not None and not (label == UNDETERMINED and one.snapshot in by_ipinfo)
     ]
-    changed = sum(differs for _, differs, _ in new)
     with folder.ledger.transaction():
-        folder.ledger.set_labels(row for row, _, any_change in new if any_change)
-        if changed:
-            folder.ledger.next_epoch()
-    return changed
+        return len(write_labels(folder, found))

@@ -1,13 +1,20 @@
 """Everything in one go: regions, ingest, compaction where needed, summaries, export and the page."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tickline.pipelines.access.export_record import ExportReport, check_out, unchanged_export
+from tickline.errors import TicklineError
+from tickline.pipelines.access.catalog_sources import is_elsewhere, resolve_catalog
+from tickline.pipelines.access.export_options import ExportOptions
+from tickline.pipelines.access.export_record import (
+    ExportReport,
+    check_out,
+    refuse_other_layout,
+    unchanged_export,
+)
 from tickline.pipelines.access.ingest import ingest
 from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
-from tickline.pipelines.access.summary_options import SummaryOptions
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 
@@ -26,15 +33,24 @@ class RunOptions:
 
     Attributes
     ----------
+    catalog : str, optional
+        A file, an address on the web, or ``dandi``, see `tickline.pipelines.access.catalog_sources`.
+    export : ExportOptions
+        Without the catalog; its layout is the native one.
     regions : tuple of str
-        Region snapshots to take first, as ``[LABEL=]FILE``; none: those the store has.
+        Region sources to take first, as `tickline.pipelines.access.regions` knows them; none: those the store
+        has.
+    address_hash : str, optional
+        How addresses stand in old caches among `regions`.
     relabel : bool
         Look requesters up anew that have a label already.
     """
 
     ingest: IngestOptions
-    summaries: SummaryOptions
+    export: ExportOptions
+    catalog: str | None = None
     regions: tuple[str, ...] = ()
+    address_hash: str | None = None
     relabel: bool = False
 
 
@@ -78,25 +94,30 @@ def run(
     from tickline.pipelines.access.report import check_jinja2, refresh_report
 
     begin = phase or (lambda _: Progress())
-    options.summaries.check()
+    options.export.check()
+    refuse_other_layout(out, options.export.profile)
     check_jinja2()  # better now than when all the work is done
     for raw in raws:
         check_out(out, Path(store), None if raw.startswith("s3://") else Path(raw))
-    if options.regions:
-        _take_regions(store, options)
+    notes = _take_regions(store, options) if options.regions else []
+    export = _with_catalog(store, options, begin)
     ingested = ingest(store, raws, options.ingest, begin("ingesting"))
+    ingested.notes += notes
     with StoreFolder.open(store) as folder:
         months = _compact(folder, begin)
         if options.relabel:
             _label_again(folder)
-        if not folder.ledger.snapshots():
+        snapshots = folder.ledger.snapshots()
+        if not snapshots:
             ingested.notes.append(_NO_REGIONS)
-        exported = export_store(folder, options.summaries, out, begin)
+        elif any(shot.kind == "ipinfo" for shot in snapshots):
+            ingested.notes += _ask_ipinfo(folder, begin)
+        exported = export_store(folder, export, out, begin)
     return RunReport(ingested, exported, refresh_report(out, exported.digest), months)
 
 
 def export_store(
-    folder: StoreFolder, options: SummaryOptions, out: Path, phase: Callable[[str], Progress]
+    folder: StoreFolder, options: ExportOptions, out: Path, phase: Callable[[str], Progress]
 ) -> ExportReport:
     """Write the native export of a store as it is now, unless the one that is there is that already."""
     if (unchanged := unchanged_export(folder, options, out)) is not None:
@@ -104,18 +125,46 @@ def export_store(
     from tickline.pipelines.access.export import export_native
     from tickline.pipelines.access.summaries import summarize
 
-    summaries = summarize(folder, options, phase("summarizing").reach)
+    summaries = summarize(folder, options.summaries, phase("summarizing").reach)
     return export_native(folder, summaries, options, out, phase("exporting").reach)
 
 
-def _take_regions(store: str, options: RunOptions) -> None:
+def _take_regions(store: str, options: RunOptions) -> list[str]:
     """Take the region files before the logs: a store without addresses gives its labels as they come in."""
     from tickline.pipelines.access.regions import in_use, update_regions
 
     with StoreFolder.open_or_create(store, options.ingest.wanted) as folder:
-        if not in_use(folder, options.regions):
-            with folder.writing():
-                update_regions(folder, options.regions)
+        if in_use(folder, options.regions):
+            return []
+        with folder.writing():
+            try:
+                update_regions(folder, options.regions, address_hash=options.address_hash)
+            except TicklineError as error:
+                # Logs do not wait for a service; without any lists there would be nothing but "unknown".
+                if not (error.where or "").startswith("http") or not folder.ledger.snapshots():
+                    raise
+                return [f"{error} The lists of before stay in use."]
+    return []
+
+
+def _with_catalog(store: str, options: RunOptions, phase: Callable[[str], Progress]) -> ExportOptions:
+    """Fetch the catalog before the logs are read: a wrong address is told at once."""
+    if options.catalog is None:
+        return options.export
+    if is_elsewhere(options.catalog):
+        StoreFolder.open_or_create(store, options.ingest.wanted).close()
+    catalog = resolve_catalog(options.catalog, Path(store), phase("fetching the catalog"))
+    summaries = replace(options.export.summaries, catalog=catalog)
+    summaries.check()
+    return replace(options.export, summaries=summaries)
+
+
+def _ask_ipinfo(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[str]:
+    from tickline.pipelines.access.region_ipinfo import ask_ipinfo
+
+    with folder.writing():
+        problem = ask_ipinfo(folder, progress=phase("asking ipinfo")).problem
+    return [] if problem is None else [str(problem)]
 
 
 def _compact(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[str]:

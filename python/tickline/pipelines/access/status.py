@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickline.pipelines.access.compact import needs_compaction
+from tickline.pipelines.access.ingest_forms import forms_of
 from tickline.store.ledger import Snapshot
 from tickline.store.merge import open_part
 
@@ -33,7 +34,7 @@ def status(folder: "StoreFolder", inventory: str | os.PathLike[str] | None = Non
     -------
     dict
         Fit for JSON. Sizes are bytes, times ISO 8601 in UTC, lags seconds. ``lag_s`` is from the last event
-        of a source to its delivery, ``oldest_lag_s`` from its first event.
+        of a log to its delivery, ``oldest_lag_s`` from its first event. ``forms`` is what `forms_of` gives.
 
     Raises
     ------
@@ -61,6 +62,7 @@ def status(folder: "StoreFolder", inventory: str | os.PathLike[str] | None = Non
         "months_to_compact": needs_compaction(snapshot, many=2),
         "files": {"parts": len(snapshot.parts), "daily": len(snapshot.daily)},
         "disk": _disk(folder.path, snapshot, folder),
+        "forms": forms_of(ledger),
         "requesters": {"count": requesters, "labelled": labelled},
         "addresses": _addresses(folder),
         "regions": [
@@ -113,7 +115,7 @@ def _sources(folder: "StoreFolder") -> dict[str, Any]:
     first, last, delivered = ledger.rows(sql)[0]
     rows = ledger.rows(
         "SELECT delivered_ms - last_ms, delivered_ms - first_ms FROM sources "
-        "WHERE state <> 'replaced' AND last_ms IS NOT NULL AND delivered_ms IS NOT NULL"
+        "WHERE state <> 'replaced' AND form = 'log' AND last_ms IS NOT NULL AND delivered_ms IS NOT NULL"
     )
     return {
         "count": sum(count for state, count in states.items() if state != "replaced"),

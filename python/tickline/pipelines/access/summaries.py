@@ -84,7 +84,7 @@ def _summarize(
 ) -> Summaries:
     options.check()
     import_arrow()
-    catalog = _open_catalog(options.catalog)
+    catalog = _open_catalog(options.catalog, decode=options.decode_keys)
     for _ in range(_ATTEMPTS):
         if folder.ledger.unlabelled():
             _label(folder)
@@ -102,23 +102,23 @@ def _label(folder: StoreFolder) -> None:
         label_requesters(folder)
 
 
-def _open_catalog(path: Path | None) -> Catalog:
+def _open_catalog(path: Path | None, *, decode: bool) -> Catalog:
     """Return the catalog, the same one as long as its file is the one of the last call.
 
     A notebook that asks again and again does not read and hash a file of millions of lines each time.
     """
     if path is None:
-        return Catalog(None)
+        return Catalog(None, decode=decode)
     try:
         status = path.stat()
     except OSError:
         return Catalog(path)  # which says what is wrong with it
-    return _opened(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return _opened(path, decode, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, _identity: tuple[int, ...]) -> Catalog:
-    return Catalog(path)
+def _opened(path: Path, decode: bool, _identity: tuple[int, ...]) -> Catalog:
+    return Catalog(path, decode=decode)
 
 
 def _summarize_once(
@@ -129,7 +129,8 @@ def _summarize_once(
     try:
         with lock_cache(root):
             snapshot = folder.ledger.snapshot()
-            key = (FORMAT, catalog.sha256, options.shared_content, snapshot.epoch)
+            key: tuple[object, ...] = (FORMAT, catalog.sha256, options.shared_content, snapshot.epoch)
+            key += () if catalog.decode else ("as logged",)
             name = hashlib.blake2b(repr(key).encode(), digest_size=8).hexdigest()
             cache = CacheFolder(root / name)
             state = None if anew else _usable(cache, folder, snapshot)

@@ -7,7 +7,7 @@ never changed. All work on rows is done with the numbers.
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
-from tickline.pipelines.access.catalog import NO_PATH, UNDETERMINED, Catalog, Owner, decode_key
+from tickline.pipelines.access.catalog import NO_PATH, UNDETERMINED, Catalog, Owner
 from tickline.pipelines.access.summary_cache import Arrays, CacheFolder, State
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Assets:
             return owners
         if self._policy == "first":
             return owners[:1]
-        return [(UNDETERMINED, "", NO_PATH if key is None else decode_key(key))]
+        return [(UNDETERMINED, "", NO_PATH if key is None else self._catalog.text_of(key))]
 
     def _dataset(self, name: str) -> int:
         number = self._numbers.get(name)

@@ -25,10 +25,13 @@ from tickline.files import TEMPORARY_PREFIX, Folders, WholeFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Arrays", "CacheFolder", "DamagedCacheError", "State", "lock_cache"]
+__all__ = ["CATALOGS", "Arrays", "CacheFolder", "DamagedCacheError", "State", "lock_cache"]
 
 FORMAT = 1
 """Part of the name of the folder: raise it with every change of meaning or layout."""
+
+CATALOGS = "catalogs"
+"""The one folder of ``store/cache`` that holds no summaries, see `catalog_sources`."""
 
 _STATE = "state.json"
 _LOCK = "lock"
@@ -222,7 +225,7 @@ class CacheFolder:
         """Remove folders of earlier epochs, and of others all but those used last."""
         others = []
         for entry in os.scandir(self.path.parent):
-            if not entry.is_dir(follow_symlinks=False) or entry.name == self.path.name:
+            if not entry.is_dir(follow_symlinks=False) or entry.name in (self.path.name, CATALOGS):
                 continue
             state = Path(entry.path, _STATE)
             try:
@@ -278,8 +281,8 @@ def _checksum(body: Any) -> int:
 
 
 @contextlib.contextmanager
-def lock_cache(cache: Path) -> Iterator[None]:
-    """Hold the lock of all summaries of a store; it ends with the process.
+def lock_cache(cache: Path, doing: str = "making summaries of this store") -> Iterator[None]:
+    """Hold the lock of all summaries of a store, or of all its catalogs; it ends with the process.
 
     Raises
     ------
@@ -295,7 +298,7 @@ def lock_cache(cache: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            what = "another run is making summaries of this store"
+            what = f"another run is {doing}"
             raise TicklineError(what, where=str(cache.parent), hint="Wait until it ends.") from error
         yield
     finally:

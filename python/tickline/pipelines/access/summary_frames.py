@@ -1,6 +1,6 @@
 """Tables in the making: texts are numbers of a list, so that millions of rows stay small until written."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,33 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-__all__ = ["SUMS", "AssetTable", "Coded", "Frame", "LongFrame", "order_of_texts", "range_of", "schema_of"]
+__all__ = [
+    "SUMS",
+    "AssetTable",
+    "Coded",
+    "Frame",
+    "LongFrame",
+    "order_of_texts",
+    "range_of",
+    "regrouped",
+    "schema_of",
+]
 
 SUMS = ("bytes_sent", "number_of_requests", "number_of_downloads", "number_of_requesters")
 """Columns of numbers of every table, in this order: unsigned integers of 64 bits."""
 
 
-def schema_of(keys: Sequence[str]) -> "pyarrow.Schema":
-    """Return the columns of a table as it is written, from what its rows are about."""
+def schema_of(keys: Sequence[str], *, withheld: bool = False) -> "pyarrow.Schema":
+    """Return the columns of a table as it is written, from what its rows are about.
+
+    With `withheld` counts may be null.
+    """
     import pyarrow as pa
 
     kinds = {"date": pa.date32(), "week_start": pa.date32()}
-    fields = [(key, kinds.get(key, pa.string())) for key in keys] + [(name, pa.uint64()) for name in SUMS]
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
+    fields = [pa.field(key, kinds.get(key, pa.string()), nullable=False) for key in keys]
+    fields += [pa.field(name, pa.uint64(), nullable=withheld and name != SUMS[0]) for name in SUMS]
+    return pa.schema(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +115,30 @@ class LongFrame:
 
     def tables(self, rows: int) -> "Iterator[pyarrow.Table]":
         """Give the table in pieces of so many rows."""
-        import pyarrow as pa
-
-        waiting: list[pyarrow.Table] = []
-        held = 0
-        for piece in self.pieces():
-            waiting.append(piece.table())
-            held += len(piece)
-            while held >= rows:
-                whole = pa.concat_tables(waiting)
-                yield whole.slice(0, rows).combine_chunks()
-                waiting, held = [whole.slice(rows)], held - rows
-        if held:
-            yield pa.concat_tables(waiting).combine_chunks()
+        return regrouped((piece.table() for piece in self.pieces()), rows)
 
     def table(self) -> "pyarrow.Table":
         """Return the whole table."""
         import pyarrow as pa
 
         return pa.concat_tables([piece.table() for piece in self.pieces()]).combine_chunks()
+
+
+def regrouped(tables: "Iterable[pyarrow.Table]", rows: int) -> "Iterator[pyarrow.Table]":
+    """Give the rows of tables in pieces of so many rows, each in one chunk."""
+    import pyarrow as pa
+
+    waiting: list[pyarrow.Table] = []
+    held = 0
+    for table in tables:
+        waiting.append(table)
+        held += table.num_rows
+        while held >= rows:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, rows).combine_chunks()
+            waiting, held = [whole.slice(rows)], held - rows
+    if held:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def order_of_texts(texts: "pyarrow.Array | pyarrow.ChunkedArray") -> "NDArray[np.int64]":

@@ -25,12 +25,15 @@ class SummaryOptions:
         archive counts it once in any case.
     restrict_to, exclude_datasets : tuple of str
         Only these datasets, or all but these, are exported; at most one of the two.
+    decode_keys : bool, default True
+        Keys are percent-decoded once for catalog and tables; the old programs decode nothing.
     """
 
     catalog: Path | None = None
     shared_content: str = "all"
     restrict_to: tuple[str, ...] = ()
     exclude_datasets: tuple[str, ...] = ()
+    decode_keys: bool = True
 
     def check(self) -> None:
         """Refuse what cannot be meant.

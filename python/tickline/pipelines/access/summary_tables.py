@@ -158,6 +158,14 @@ class Summaries:
         """Return all tables of the archive."""
         return self._reading(lambda reader: reader.frames([None], list(ARCHIVE_TABLES))[0])
 
+    def small_frames(self) -> list[dict[str, Frame]]:
+        """Return the tables by day, by region and by asset of all datasets, and at the end the archive's."""
+        names = ("by_day", "by_region", "by_asset")
+        found = self._reading(
+            lambda reader: [*reader.frames(self.datasets, names), *reader.frames([None], names[:2])]
+        )
+        return [{name: frame for name, frame in one.items() if isinstance(frame, Frame)} for one in found]
+
     def _reading(self, read: "Callable[[_Reader], _Result]") -> _Result:
         try:
             return read(self._reader)

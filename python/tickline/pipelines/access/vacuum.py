@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.files import TEMPORARY_PREFIX, Folders, remove_temporary
-from tickline.pipelines.access.summary_cache import CacheFolder, lock_cache
+from tickline.pipelines.access.summary_cache import CATALOGS, CacheFolder, lock_cache
 
 if TYPE_CHECKING:
     from tickline.store.folder import StoreFolder
@@ -141,7 +141,7 @@ def _remove_caches(folder: "StoreFolder", before_ms: int, report: Report) -> Non
     epoch = int(folder.ledger.meta("epoch"))
     with lock_cache(root):
         for path in sorted(root.iterdir()):
-            if not path.is_dir() or not _older(path, before_ms):
+            if path.name == CATALOGS or not path.is_dir() or not _older(path, before_ms):
                 continue
             state = CacheFolder(path).load()
             if state is None or state.epoch != epoch:

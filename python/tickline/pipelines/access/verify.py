@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tickline.clients.s3 import S3Location
 from tickline.errors import TicklineError, explain_os_error
 from tickline.files import TEMPORARY_PREFIX
+from tickline.pipelines.access.region_refresh import CHANGES
 from tickline.pipelines.access.verify_ledger import check_addresses, check_ledger, check_regions
 from tickline.pipelines.access.verify_parts import Content, check_content
 from tickline.pipelines.access.verify_sources import check_source, choose_sources, still_there
@@ -236,7 +237,7 @@ def _check_disk(folder: "StoreFolder", on_disk: dict[str, float], began: float, 
     known = {row[0] for row in folder.ledger.rows("SELECT path FROM parts UNION SELECT file FROM snapshots")}
     writing = _is_writing(folder.path)
     for name in sorted(on_disk.keys() - known):
-        if not (folder.path / name).exists():
+        if not (folder.path / name).exists() or (name.startswith(f"{CHANGES}/") and name.endswith(".json")):
             continue
         if writing and began - on_disk[name] < _UNDER_WAY_S and "/" in name:
             continue

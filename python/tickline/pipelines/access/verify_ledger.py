@@ -51,7 +51,7 @@ def check_ledger(folder: "StoreFolder", add: _Add) -> None:
             add("ledger", f"meta, row {name}", "holds a value that it cannot have")
     sql = (
         "SELECT min(id), max(id), count(*) FROM sources WHERE state <> 'replaced' "
-        "GROUP BY content_hash HAVING count(*) > 1"
+        "GROUP BY content_hash, form, key HAVING count(*) > 1"
     )
     for first, last, count in ledger.rows(sql):
         add("ledger", f"sources, row {last}", f"has the content of row {first}: it counts {count} times")
@@ -96,6 +96,8 @@ def check_regions(folder: "StoreFolder", add: _Add) -> None:
     """Check that the files that labels came from are there, and what they were."""
     sql = "SELECT DISTINCT file, hash, name FROM snapshots ORDER BY id"
     for file, digest, name in folder.ledger.rows(sql):
+        if file.startswith("private/") and not folder.keeps_addresses():
+            continue  # forgotten with the addresses
         try:
             with (folder.path / file).open("rb") as opened:
                 found = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -111,7 +113,9 @@ def check_regions(folder: "StoreFolder", add: _Add) -> None:
 
 def check_addresses(folder: "StoreFolder", add: _Add) -> None:
     """Check that ids are those of their addresses, as far as the key is here; no address is shown."""
-    for name in ("pseudonym.key", "private/ips.sqlite"):
+    # Caches of the old programs lie beside the addresses, and say as much.
+    private = sorted(f"private/{path.name}" for path in (folder.path / "private").glob("*"))
+    for name in ("pseudonym.key", *private):
         path = folder.path / name
         if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             add("permissions", name, "others than its owner may open it; use chmod 600")

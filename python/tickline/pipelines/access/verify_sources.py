@@ -19,6 +19,7 @@ from tickline.pipelines.access.agents import agent_class
 from tickline.pipelines.access.ingest_read import LISTED_REJECTS
 from tickline.pipelines.access.ingest_rows import SCANNED
 from tickline.pipelines.access.inputs import Input, find_inputs
+from tickline.reference.access_tree import reference_tree_line
 from tickline.reference.s3_access import MAX_LINE_BYTES, ReferenceFilter, reference_parse
 from tickline.store.ledger import PartFile, Snapshot
 from tickline.store.query import open_connection, running
@@ -48,6 +49,7 @@ _DAY_MS = 86_400_000
 _Row = tuple[Any, ...]
 _Record = dict[str, Any]
 _Line = tuple[bytes, int]
+_Judge = Callable[[bytes, int], dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -124,7 +126,8 @@ def check_source(
     """
     row = dict(folder.ledger.rows("SELECT * FROM sources WHERE id = ?", [source])[0])
     seen = _Seen()
-    expected = _expected(folder, _lines(item, row, seen, advance, checked_bytes), seen)
+    judge = _judge(folder.settings, row)
+    expected = _expected(folder, _lines(item, row, seen, advance, checked_bytes), judge, seen)
     stored = _stored(folder, snapshot, row)
     repeated = json.loads(row["filtered"]).get("repeated", 0)
     wrong, missing = 0, 0
@@ -200,11 +203,18 @@ def _shown(value: Any) -> str:
 # ---- what the reference makes of a source ------------------------------------------------------------------
 
 
-def _expected(folder: "StoreFolder", lines: Iterator[_Line], seen: _Seen) -> Iterator[_Row]:
+def _judge(settings: "Settings", row: dict[str, Any]) -> _Judge:
+    """Return what judges a line of a source, given with its number."""
+    rules = _reference_filter(settings)
+    if row["form"] == "log":
+        return lambda line, _: reference_parse(line, rules)
+    return lambda line, number: reference_tree_line(line, number, row["form"], row["key"], rules)
+
+
+def _expected(folder: "StoreFolder", lines: Iterator[_Line], judge: _Judge, seen: _Seen) -> Iterator[_Row]:
     """Yield the rows that the store should have, by line."""
-    rules = _reference_filter(folder.settings)
     pseudonyms = folder.pseudonyms(making=True)
-    judged = _judged(lines, rules, seen)
+    judged = _judged(lines, judge, seen)
     while some := list(itertools.islice(judged, _ROWS)):
         addresses = sorted({record["remote_ip"] for _, record in some if record["remote_ip"] is not None})
         ids = dict(zip(addresses, pseudonyms.ids(addresses).tolist(), strict=True))
@@ -215,12 +225,12 @@ def _expected(folder: "StoreFolder", lines: Iterator[_Line], seen: _Seen) -> Ite
             yield (number, record["time"], record["key"], requester, *values, agent)
 
 
-def _judged(lines: Iterator[_Line], rules: ReferenceFilter, seen: _Seen) -> Iterator[tuple[int, _Record]]:
+def _judged(lines: Iterator[_Line], judge: _Judge, seen: _Seen) -> Iterator[tuple[int, _Record]]:
     """Yield number and record of each accepted line, and note what became of the others."""
     offset = 0
     for line, length in lines:
         seen.lines += 1
-        judged = reference_parse(line, rules)
+        judged = judge(line, seen.lines)
         if judged["outcome"] == "accepted":
             seen.accepted += 1
             seen.noted.update(_noted(judged))

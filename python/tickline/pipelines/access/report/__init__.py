@@ -1,9 +1,9 @@
 """report.html: one page that shows an export, and needs nothing but itself.
 
 `write_report` reads the export's Parquet and JSON files (export.py), puts them into words and tables
-(content.py, words.py) and charts (bins.py, figures.py), and page.html lays them out, with page.css and
-page.js within it. The same export gives the same bytes. The page loads nothing from anywhere: its
-Content-Security-Policy allows its own two blocks, by their hashes, and nothing else.
+(content.py, words.py, rules.py) and charts (days.py, bins.py, figures.py), and page.html lays them out,
+with page.css and page.js within it. The same export gives the same bytes. The page loads nothing from
+anywhere: its Content-Security-Policy allows its own two blocks, by their hashes, and nothing else.
 """
 
 import base64
@@ -110,6 +110,8 @@ def _render(variables: dict[str, Any]) -> str:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"exact": exact, "human": human_bytes, "pieces": pieces, "figure": Markup}
+    word = variables["rule"].word
+    environment.filters["count"] = lambda number: word if number is None else exact(number)
     page: str = environment.get_template("page.html").render(
         variables,
         style=Markup(style),  # noqa: S704  our own file

@@ -14,11 +14,15 @@ _WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A bar: its first day, its name, and its value."""
+    """A bar: its first day, its name, its value, and of how many of its days the number is withheld.
+
+    The value is made of the other days; it is 0 where there are none.
+    """
 
     start: date
     label: str
     value: int
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def unit_for(first: date, last: date, limit: int, units: Iterable[str] = tuple(_
 
 
 def bins_of(
-    values: Mapping[date, Sequence[int]],
+    values: Mapping[date, Sequence[int | None]],
     first: date,
     last: date,
     unit: str,
@@ -95,7 +99,7 @@ def bins_of(
     Parameters
     ----------
     values : mapping of date to integers
-        One or more numbers a day; days without an entry have none.
+        One or more numbers a day, None where one is withheld; days without an entry have none.
     unit : str
         What `unit_for` returned.
     together : callable
@@ -103,9 +107,14 @@ def bins_of(
     """
     start, label = _UNITS[unit]
     groups: dict[date, list[int]] = {day: [] for day in _starts(first, last, unit, until=1_000_000)}
+    withheld = dict.fromkeys(groups, 0)
     for day, numbers in values.items():
-        groups[start(day)].extend(numbers)
-    return [Bin(day, label(day), together(numbers) if numbers else 0) for day, numbers in groups.items()]
+        groups[start(day)].extend(number for number in numbers if number is not None)
+        withheld[start(day)] += None in numbers
+    return [
+        Bin(day, label(day), together(numbers) if numbers else 0, withheld[day])
+        for day, numbers in groups.items()
+    ]
 
 
 def _month_starts(bins: Sequence[Bin], months: int) -> list[int]:

@@ -1,15 +1,16 @@
 """What stands on the page: an export put into the words, tables and figures that page.html lays out."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from tickline.pipelines.access.report import words
-from tickline.pipelines.access.report.bins import bins_of, tick_marks, unit_for
+from tickline.pipelines.access.report.bins import Bin, bins_of, unit_for
+from tickline.pipelines.access.report.days import MEASURES, panel
 from tickline.pipelines.access.report.export import UNDETERMINED, Export, Measures, Row, total_of
-from tickline.pipelines.access.report.figures import Chart, bar, chart, strip
+from tickline.pipelines.access.report.figures import HATCH, bar, strip
+from tickline.pipelines.access.report.rules import Rule, meanings
 
 __all__ = ["content"]
 
@@ -19,97 +20,17 @@ _NAMES = 25
 _FULL = 3000
 _DATASETS = 1000
 # Bars that can still be told apart.
-_WIDE, _NARROW, _STRIP = 190, 72, 110
-# What a mark's text needs of the width.
-_WIDE_TICK, _NARROW_TICK = 0.1, 0.235
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """One of the four things that are counted."""
-
-    name: str
-    title: str
-    per_day: str
-    words: Callable[[int], str]
-    axis: Callable[[int], str]
-    together: Callable[[Iterable[int]], int] = sum
-
-
-def _counted(one: str, many: str) -> Callable[[int], str]:
-    return lambda number: f"{words.exact(number)} {one if number == 1 else many}"
-
-
-def _bytes_words(number: int) -> str:
-    return f"{words.human_bytes(number)} ({words.exact(number)} bytes)"
-
-
-_MEASURES = (
-    _Measure(
-        "bytes_sent",
-        "Bytes",
-        "Bytes sent",
-        _bytes_words,
-        lambda number: words.human_bytes(number, trim=True),
-    ),
-    _Measure(
-        "number_of_requests", "Requests", "Requests", _counted("request", "requests"), words.human_count
-    ),
-    _Measure(
-        "number_of_downloads", "Downloads", "Downloads", _counted("download", "downloads"), words.human_count
-    ),
-    # Distinct ones cannot be added up: somebody who came on two days is one requester of that week.
-    _Measure(
-        "number_of_requesters",
-        "Requesters",
-        "Distinct requesters",
-        _counted("requester", "requesters"),
-        words.human_count,
-        max,
-    ),
-)
+_STRIP = 110
 
 
 # ---- time --------------------------------------------------------------------------------------------------
 
 
-def _panel(measure: _Measure, number: int, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return one measure by day: a chart for wide screens, one for narrow ones, and what is said of them."""
-    first, last = rows[0].of[0], rows[-1].of[0]
-    values = {row.of[0]: (row.measures[number],) for row in rows}
-    figures, units = [], []
-    for kind, limit, room in (("wide", _WIDE, _WIDE_TICK), ("narrow", _NARROW, _NARROW_TICK)):
-        unit = unit_for(first, last, limit)
-        bins = bins_of(values, first, last, unit, measure.together)
-        highest = max(bins, key=lambda one: one.value)
-        per = unit if unit == "day" or measure.together is sum else f"{unit}, its busiest day"
-        title = (
-            f"{measure.per_day} per {per}, {words.span_words(first, last)}. {len(bins)} bars; the highest: "
-            f"{highest.label}, {measure.words(highest.value)}. All days stand in the table below the chart. "
-            "The arrow keys go from bar to bar."
-        )
-        what = Chart(
-            bins, tick_marks(bins, unit, room), measure.words, measure.axis, title, f"at-{measure.name}"
-        )
-        figures.append(chart(what, kind))
-        units.append(unit)
-    highest_row = max(rows, key=lambda row: row.measures[number])
-    return {
-        "name": measure.name,
-        "title": measure.title,
-        "per_day": measure.per_day,
-        "units": units,
-        "added": measure.together is sum,
-        "figures": figures,
-        "most": f"The most in a day: {measure.words(highest_row.measures[number])} "
-        f"on {words.day_words(highest_row.of[0])}.",
-    }
-
-
 def _days(export: Export) -> dict[str, Any]:
     rows = export.by_day
     return {
-        "panels": [_panel(measure, number, rows) for number, measure in enumerate(_MEASURES)],
+        "panels": [panel(measure, number, rows, export.rule) for number, measure in enumerate(MEASURES)],
+        "hatch": HATCH if any(None in row.measures for row in rows) else "",
         "rows": rows[-_FULL:],
         "more": max(len(rows) - _FULL, 0),
     }
@@ -127,19 +48,30 @@ def _types(export: Export) -> dict[str, Any]:
         highest = max(bins, key=lambda one: one.value)
         title = (
             f"{kind}: bytes sent per {unit}, {len(bins)} bars. The highest: "
-            f"{highest.label}, {_bytes_words(highest.value)}."
+            f"{highest.label}, {_bytes_of(highest)}."
         )
         kinds.append(
             {
                 "name": kind,
                 "sum": total_of(mine),
                 "share": words.share(total_of(mine).bytes_sent, export.archive.measures.bytes_sent),
-                "strip": strip(bins, _bytes_words, title),
+                "strip": strip(bins, _bytes_of, title),
                 "most": f"{words.human_bytes(highest.value)}, {_lower_first(highest.label)}",
             }
         )
     kinds.sort(key=lambda kind: -kind["sum"].bytes_sent)
-    return {"kinds": kinds, "unit": unit, "rows": rows[-_FULL:], "more": max(len(rows) - _FULL, 0)}
+    counted = any(count is not None for row in rows for count in row.measures[1:])
+    return {
+        "kinds": kinds,
+        "unit": unit,
+        "counted": counted,
+        "rows": rows[-_FULL:],
+        "more": max(len(rows) - _FULL, 0),
+    }
+
+
+def _bytes_of(one: Bin) -> str:
+    return words.bytes_words(one.value)
 
 
 def _lower_first(text: str) -> str:
@@ -149,12 +81,19 @@ def _lower_first(text: str) -> str:
 # ---- who, where, what --------------------------------------------------------------------------------------
 
 
-def _ranked(rows: Sequence[Row], total: int, whole: Measures, most: int) -> dict[str, Any]:
-    """Return the first rows of a list of `total`, and what the others come to; `whole` is the sum of all."""
+def _ranked(rows: Sequence[Row], total: int, whole: Measures, most: int, rule: Rule) -> dict[str, Any]:
+    """Return the first rows of a list of `total`, and what the others come to; `whole` is the sum of all.
+
+    Of counts that are rounded or withheld no sum is made.
+    """
     shown = rows[:_TOP]
     taken = total_of(shown)
     highest = max((row.measures.bytes_sent for row in shown), default=0)
-    rest = [all_of_them - mine for all_of_them, mine in zip(whole[:3], taken[:3], strict=True)]
+    sent = whole.bytes_sent - taken.bytes_sent
+    counts = [
+        None if rule.published or all_of_them is None or mine is None else all_of_them - mine
+        for all_of_them, mine in zip(whole[1:3], taken[1:3], strict=True)
+    ]
     return {
         "shown": [
             {
@@ -164,7 +103,7 @@ def _ranked(rows: Sequence[Row], total: int, whole: Measures, most: int) -> dict
             }
             for row in shown
         ],
-        "rest": {"number": total - len(shown), "sums": rest, "share": words.share(rest[0], most)}
+        "rest": {"number": total - len(shown), "sums": [sent, *counts], "share": words.share(sent, most)}
         if total > len(shown)
         else None,
         "total": total,
@@ -175,7 +114,8 @@ def _regions(export: Export) -> dict[str, Any]:
     rows = export.by_region
     most = export.archive.measures.bytes_sent
     return {
-        **_ranked(rows, len(rows), total_of(rows), most),
+        **_ranked(rows, len(rows), total_of(rows), most, export.rule),
+        "pool": export.rule.pool if any(row.of[0] == export.rule.pool for row in rows) else None,
         "rows": rows[:_FULL],
         "more": max(len(rows) - _FULL, 0),
     }
@@ -185,16 +125,15 @@ def _datasets(export: Export) -> dict[str, Any]:
     rows = [Row((one.name,), one.measures) for one in export.datasets]
     most = export.archive.measures.bytes_sent
     return {
-        **_ranked(rows, len(rows), total_of(rows), most),
+        **_ranked(rows, len(rows), total_of(rows), most, export.rule),
         "rows": export.datasets[:_DATASETS],
         "more": max(len(rows) - _DATASETS, 0),
     }
 
 
 def _assets(export: Export) -> dict[str, Any]:
-    return _ranked(
-        export.assets, export.number_of_assets, export.assets_sum, export.archive.measures.bytes_sent
-    )
+    most = export.archive.measures.bytes_sent
+    return _ranked(export.assets, export.number_of_assets, export.assets_sum, most, export.rule)
 
 
 # ---- where it comes from -----------------------------------------------------------------------------------
@@ -276,7 +215,6 @@ def _provenance(found: dict[str, Any]) -> dict[str, Any]:
             (words.SETTINGS.get(name, name.replace("_", " ").capitalize()), _setting(name, value))
             for name, value in sorted(found["store"].items(), key=_order_of_settings)
         ],
-        "privacy": str(found.get("privacy", "")),
     }
 
 
@@ -337,7 +275,9 @@ def content(export: Export) -> dict[str, Any]:
         "regions": _regions(export) if export.by_region else None,
         "datasets": _datasets(export) if export.datasets else None,
         "assets": _assets(export) if export.number_of_assets else None,
-        "accounting": _accounting(export.provenance["accounting"]),
+        "rule": export.rule,
+        "meanings": meanings(export.rule),
+        "accounting": _accounting(counts) if (counts := export.provenance["accounting"]) else None,
         "undetermined": {
             **{name: undetermined[name] for name in ("keys", "bytes_sent", "number_of_requests")},
             "share": words.share(undetermined["bytes_sent"], export.archive.measures.bytes_sent),
@@ -345,5 +285,5 @@ def content(export: Export) -> dict[str, Any]:
         "undetermined_name": UNDETERMINED,
         "found": found,
         "top": _TOP,
-        "region_words": words.REGIONS,
+        "region_words": words.REGIONS | ({export.rule.pool: words.POOL} if export.rule.pool else {}),
     }

@@ -2,13 +2,14 @@
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from tickline.errors import TicklineError, printable
+from tickline.pipelines.access.report.rules import Rule, rule_of
 
 __all__ = ["ASSETS_SHOWN", "UNDETERMINED", "Dataset", "Export", "Measures", "Row", "read_export", "total_of"]
 
@@ -23,12 +24,12 @@ _EPOCH = date(1970, 1, 1)
 
 
 class Measures(NamedTuple):
-    """The four numbers of every row, in the order of the columns."""
+    """The four numbers of every row, in the order of the columns; None is a count that is withheld."""
 
     bytes_sent: int
-    number_of_requests: int
-    number_of_downloads: int
-    number_of_requesters: int
+    number_of_requests: int | None
+    number_of_downloads: int | None
+    number_of_requesters: int | None
 
 
 class Row(NamedTuple):
@@ -67,6 +68,8 @@ class Export:
         Sums over all assets; its requesters are not distinct and must not be shown.
     provenance : dict
         ``provenance.json``.
+    rule : Rule
+        What was done to the numbers.
     """
 
     archive: Dataset
@@ -78,13 +81,18 @@ class Export:
     number_of_assets: int
     assets_sum: Measures
     provenance: dict[str, Any]
+    rule: Rule
 
 
 class _Folder:
-    """The export folder; whatever is wrong in it is said with the file's name within the folder."""
+    """The export folder; whatever is wrong in it is said with the file's name within the folder.
+
+    Its `rule` is known once ``provenance.json`` was read, and decides where counts may be withheld.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.rule = Rule("exact", "")
 
     def bad(self, name: str, what: str) -> TicklineError:
         return TicklineError(what, where=f"{self.path}/{name}", hint=_HINT)
@@ -119,7 +127,8 @@ class _Folder:
         for column in (*of, *Measures._fields):
             if column not in table.column_names:
                 raise self.bad(name, f"has no column {column}")
-            if table.column(column).null_count:
+            may_be_withheld = self.rule.published and column in Measures._fields[1:]
+            if table.column(column).null_count and not may_be_withheld:
                 raise self.bad(name, f"holds nulls in the column {column}")
         for column in Measures._fields:
             if not pa.types.is_integer(table.schema.field(column).type):
@@ -168,9 +177,20 @@ def _most_bytes(row: Row) -> tuple[Any, ...]:
 
 
 def total_of(rows: Iterable[Row]) -> Measures:
-    """Add the numbers of rows. Requesters are added, too: that is no distinct count."""
-    columns = list(zip(*(row.measures for row in rows), strict=True))
-    return Measures(*map(sum, columns)) if columns else Measures(0, 0, 0, 0)
+    """Add the numbers of rows; where a part is withheld there is no sum.
+
+    Requesters are added, too: that is no distinct count.
+    """
+    sent, counts = 0, [0, 0, 0]
+    known = [True, True, True]
+    for row in rows:
+        sent += row.measures.bytes_sent
+        for index, count in enumerate(row.measures[1:]):
+            known[index] &= count is not None
+            counts[index] += count or 0
+    return Measures(
+        sent, *(count if all_of_it else None for count, all_of_it in zip(counts, known, strict=True))
+    )
 
 
 # ---- the two JSON files ------------------------------------------------------------------------------------
@@ -183,17 +203,22 @@ def _count(folder: _Folder, file: str, entry: Mapping[str, Any], name: str) -> i
     return value
 
 
+def _shown(folder: _Folder, file: str, entry: Mapping[str, Any], name: str) -> int | None:
+    """Return a count that may be withheld: then the rule's word stands in its place, and None is returned."""
+    if folder.rule.published and entry.get(name) == folder.rule.word:
+        return None
+    return _count(folder, file, entry, name)
+
+
 def _dataset(folder: _Folder, name: str, entry: object) -> Dataset:
     if not isinstance(entry, dict):
         raise folder.bad("totals.json", f"the totals of {printable(name)} are no object")
-    fields = (
-        "total_bytes_sent",
-        *Measures._fields[1:],
-        "number_of_unique_regions",
-        "number_of_unique_countries",
+    sent, regions, countries = (
+        _count(folder, "totals.json", entry, field)
+        for field in ("total_bytes_sent", "number_of_unique_regions", "number_of_unique_countries")
     )
-    *four, regions, countries = (_count(folder, "totals.json", entry, field) for field in fields)
-    return Dataset(name, Measures(*four), regions, countries)
+    counts = (_shown(folder, "totals.json", entry, field) for field in Measures._fields[1:])
+    return Dataset(name, Measures(sent, *counts), regions, countries)
 
 
 def _totals(folder: _Folder) -> tuple[Dataset, tuple[Dataset, ...]]:
@@ -213,7 +238,8 @@ def _provenance(folder: _Folder) -> dict[str, Any]:
     if found.get("format") != 1:
         what = f"is of format {printable(str(found.get('format')))}, and this Tickline knows format 1"
         raise folder.bad(file, what)
-    kinds = {"tickline": str, "store": dict, "sources": list, "accounting": dict, "shared_content": str}
+    folder.rule = rule_of(str(found.get("privacy", "")))
+    kinds = {"tickline": str, "store": dict, "sources": list, "shared_content": str}
     for name, kind in {**kinds, "regions": list, "undetermined": dict}.items():
         if not isinstance(found.get(name), kind):
             raise folder.bad(file, f"{name} is missing, or of another kind")
@@ -225,7 +251,19 @@ def _provenance(folder: _Folder) -> dict[str, Any]:
         if not isinstance(catalog, dict) or not isinstance(catalog.get("sha256"), str):
             raise folder.bad(file, "catalog is of another kind")
         _count(folder, file, catalog, "entries")
-    counts = found["accounting"]
+    undetermined = found["undetermined"]
+    is_withheld = folder.rule.published and undetermined.get("number_of_requests", 0) is None
+    for name in ("keys", "bytes_sent", *([] if is_withheld else ["number_of_requests"])):
+        _count(folder, file, undetermined, name)
+    _check_accounting(folder, file, found.get("accounting"))
+    return found
+
+
+def _check_accounting(folder: _Folder, file: str, counts: object) -> None:
+    if counts is None and folder.rule.published:
+        return
+    if not isinstance(counts, dict):
+        raise folder.bad(file, "accounting is missing, or of another kind")
     for name in ("lines", "bytes", "accepted"):
         _count(folder, file, counts, name)
     for group in ("filtered", "rejected", "noted"):
@@ -233,12 +271,9 @@ def _provenance(folder: _Folder) -> dict[str, Any]:
             raise folder.bad(file, f"{group} is missing in the accounting")
         for name in counts[group]:
             _count(folder, file, counts[group], name)
-    for name in ("keys", "bytes_sent", "number_of_requests"):
-        _count(folder, file, found["undetermined"], name)
     known = counts["accepted"] + sum(counts["filtered"].values()) + sum(counts["rejected"].values())
     if known != counts["lines"]:
         raise folder.bad(file, f"counts {counts['lines']} lines, but accounts for {known}")
-    return found
 
 
 # ---- the datasets' assets ----------------------------------------------------------------------------------
@@ -268,7 +303,7 @@ def _assets_of(folder: _Folder, dataset: Dataset, places: list[str]) -> Any:
     """Return the table of a dataset's assets, and make sure that it adds up to the dataset's totals.
 
     Names can be one text when escaped (a tab, and the three characters ``%09``): then the sums tell which is
-    which, and that folder is taken out of `places`.
+    which, and that folder is taken out of `places`. Counts that are rounded do not add up: then bytes tell.
     """
     if not places:
         raise folder.bad("names.tsv", f"does not name the dataset {printable(dataset.name)} of totals.json")
@@ -278,11 +313,17 @@ def _assets_of(folder: _Folder, dataset: Dataset, places: list[str]) -> Any:
         file = f"summaries/{place}/by_asset.parquet"
         table = folder.table(file, "asset_path")
         # Modulo 2**64, which is enough to tell one export from another, and quick for millions of assets.
-        sums = tuple(compute.sum(table.column(column)).as_py() or 0 for column in Measures._fields[:3])
-        if sums == dataset.measures[:3]:
+        added = _added(folder.rule)
+        sums = tuple(compute.sum(table.column(column)).as_py() or 0 for column in Measures._fields[:added])
+        if sums == dataset.measures[:added]:
             places.remove(place)
             return table
     raise folder.bad(file, f"does not add up to the totals of {printable(dataset.name)} in totals.json")
+
+
+def _added(rule: Rule) -> int:
+    """Return how many of the measures, from the first, add up to the totals in every table."""
+    return 1 if rule.published else 3
 
 
 def _top_of(table: Any) -> Any:
@@ -295,24 +336,25 @@ def _top_of(table: Any) -> Any:
     return table.take(compute.select_k_unstable(table, k=ASSETS_SHOWN, sort_keys=order))
 
 
-def _assets(folder: _Folder, datasets: Iterable[Dataset]) -> tuple[tuple[Row, ...], int, Measures]:
+def _assets(folder: _Folder, datasets: Sequence[Dataset]) -> tuple[tuple[Row, ...], int, Measures]:
     best: list[Row] = []
-    number, sums = 0, [0, 0, 0, 0]
+    number = 0
     places = _folders(folder)
     for dataset in datasets:
         table = _assets_of(folder, dataset, places.get(_escaped(dataset.name), []))
         number += table.num_rows
-        sums = [total + mine for total, mine in zip(sums, dataset.measures, strict=True)]
         rows = (Row((dataset.name, *row.of), row.measures) for row in _rows(_top_of(table), "asset_path"))
         best = heapq.nsmallest(ASSETS_SHOWN, [*best, *rows], key=_most_bytes)
-    return tuple(best), number, Measures(*sums)
+    return tuple(best), number, total_of(Row((one.name,), one.measures) for one in datasets)
 
 
 def _check_sums(folder: _Folder, archive: Dataset, tables: Mapping[str, tuple[Row, ...]]) -> None:
     """Refuse tables that are not of one export: each of the archive's holds every request once."""
+    added = _added(folder.rule)
     for name, rows in tables.items():
+        sums = total_of(rows)[:added]
         for measure, total, expected in zip(
-            Measures._fields[:3], total_of(rows), archive.measures, strict=False
+            Measures._fields[:added], sums, archive.measures[:added], strict=True
         ):
             if total != expected:
                 what = f"its {measure} add up to {total}, but totals.json says {expected}"
@@ -333,8 +375,8 @@ def read_export(out: Path) -> Export:
         A file is missing or damaged, or the files are not of one export.
     """
     folder = _Folder(out)
-    archive, datasets = _totals(folder)
     provenance = _provenance(folder)
+    archive, datasets = _totals(folder)
     by_day = _dated(folder, "summaries/archive/by_day.parquet", "date")
     by_week_type = _dated(folder, "summaries/archive/by_week_type.parquet", "week_start", "asset_type")
     regions = _rows(folder.table("summaries/archive/by_region.parquet", "region"), "region")
@@ -342,4 +384,15 @@ def read_export(out: Path) -> Export:
     tables = {"by_day": by_day, "by_week_type": by_week_type, "by_region": by_region}
     _check_sums(folder, archive, tables)
     assets, number, assets_sum = _assets(folder, datasets)
-    return Export(archive, datasets, by_day, by_week_type, by_region, assets, number, assets_sum, provenance)
+    return Export(
+        archive,
+        datasets,
+        by_day,
+        by_week_type,
+        by_region,
+        assets,
+        number,
+        assets_sum,
+        provenance,
+        folder.rule,
+    )

@@ -10,7 +10,7 @@ from html import escape
 
 from tickline.pipelines.access.report.bins import Bin, Tick
 
-__all__ = ["Chart", "bar", "chart", "strip"]
+__all__ = ["HATCH", "Chart", "bar", "chart", "strip"]
 
 _PLOT = 200
 _ABOVE = 14
@@ -19,6 +19,14 @@ _AXIS = 64
 # The smallest width at which a chart of this kind is shown, and what a letter takes of it: marks stay within.
 _SMALLEST = {"wide": 600, "narrow": 250}
 _LETTER = 7.5
+
+_STRIPES = 25
+HATCH = (
+    '<svg class="defs" width="0" height="0" aria-hidden="true">'
+    '<path id="hatch" vector-effect="non-scaling-stroke"'
+    f' d="{"".join(f"M0 {line + 1}L1 {line}" for line in range(_STRIPES))}"/></svg>'
+)
+"""The stripes of bars that are withheld; once in a page that has any. A pattern would need a ``url()``."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Chart:
     ticks : sequence of Tick
         The marks below.
     words : callable
-        How a value is told: ``1.23 GB (1,234,567,890 bytes)``.
+        How a bar is told: ``1.23 GB (1,234,567,890 bytes)``.
     axis : callable
         How a value is written beside the chart: ``500 MB``.
     title : str
@@ -43,7 +51,7 @@ class Chart:
 
     bins: Sequence[Bin]
     ticks: Sequence[Tick]
-    words: Callable[[int], str]
+    words: Callable[[Bin], str]
     axis: Callable[[int], str]
     title: str
     described_by: str
@@ -67,30 +75,39 @@ def _round_steps(highest: int, most: int = 5) -> list[int]:
     return [step * index for index in range(count + 1)]
 
 
-def _bars(bins: Sequence[Bin], top: int, height: int, above: int, words: Callable[[int], str]) -> str:
+def _bars(bins: Sequence[Bin], top: int, height: int, above: int, words: Callable[[Bin], str]) -> str:
     slot = 1 / len(bins)
     width = slot * (0.72 if len(bins) <= 40 else 0.8)
     # One bar alone would be a wall.
     width = min(width, 0.12)
     drawn = []
     for index, one in enumerate(bins):
-        value = one.value
-        tall = max(height * value / top, 1.0) if value else 0.0
-        x = index * slot + (slot - width) / 2
+        tall = max(height * one.value / top, 1.0) if one.value else 0.0
+        x = f'x="{_percent(index * slot + (slot - width) / 2)}" width="{_percent(width)}"'
+        # Above what is shown there is something that is not: how much, nobody is told.
+        hatch = (
+            f'<svg class="hatch" {x} y="{above}" height="{_number(height - tall)}" viewBox="0 0 1'
+            f' {_number(_STRIPES * (height - tall) / height)}"'
+            ' preserveAspectRatio="none"><use href="#hatch"/></svg>'
+        )
         # The wide invisible bar is what a pointer meets; its title is what it says.
         drawn.append(
             f'<g><rect class="slot" x="{_percent(index * slot)}" y="{above}" width="{_percent(slot)}"'
-            f' height="{height}"/><rect class="bar" x="{_percent(x)}" y="{_number(above + height - tall)}"'
-            f' width="{_percent(width)}" height="{_number(tall)}" data-value="{value}"/>'
-            f"<title>{escape(one.label)}: {escape(words(value))}</title></g>"
+            f' height="{height}"/>{hatch if one.withheld else ""}<rect class="bar" {x}'
+            f' y="{_number(above + height - tall)}" height="{_number(tall)}" data-value="{one.value}"/>'
+            f"<title>{escape(one.label)}: {escape(words(one))}</title></g>"
         )
     return "".join(drawn)
 
 
 def chart(what: Chart, kind: str) -> str:
     """Draw a chart; `kind` (``wide`` or ``narrow``) is the class by which page.css shows one of them."""
-    steps = _round_steps(max(one.value for one in what.bins))
-    top, low = steps[-1], _ABOVE + _PLOT
+    highest = max(one.value for one in what.bins)
+    # Nothing but hatched bars has no scale.
+    steps = _round_steps(highest) if highest or not any(one.withheld for one in what.bins) else [0]
+    if highest and any(one.withheld and one.value == steps[-1] for one in what.bins):
+        steps.append(steps[-1] + steps[1])  # room for the hatching above
+    top, low = steps[-1] or 1, _ABOVE + _PLOT
     lines, labels = [], []
     for step in steps:
         y = _number(low - _PLOT * step / top)
@@ -115,7 +132,7 @@ def chart(what: Chart, kind: str) -> str:
     )
 
 
-def strip(bins: Sequence[Bin], words: Callable[[int], str], title: str) -> str:
+def strip(bins: Sequence[Bin], words: Callable[[Bin], str], title: str) -> str:
     """Draw a low chart without a scale, for a row of a table."""
     height = 44
     top = max((one.value for one in bins), default=0) or 1

@@ -53,8 +53,11 @@ for (const plot of document.querySelectorAll(".chart .plot")) {
 }
 
 // Numbers of up to 20 digits: compared by length and then as text, because a double would lose some.
-const compare = (a, b) => {
-  if (/^[\d,]+$/.test(a) && /^[\d,]+$/.test(b)) return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+const digits = /^[\d,]+$/;
+const compare = (a, b, number) => {
+  if (digits.test(a) && digits.test(b)) return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+  // A count that is withheld comes before every number.
+  if (number && digits.test(a) !== digits.test(b)) return digits.test(a) ? 1 : -1;
   return a < b ? -1 : a > b ? 1 : 0;
 };
 for (const table of document.querySelectorAll("table[data-sortable]")) {
@@ -73,7 +76,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       const sign = order === "ascending" ? 1 : -1;
       const body = table.tBodies[0];
       const rows = [...body.rows].map((row) => [row.cells[column].textContent.trim(), row]);
-      rows.sort((a, b) => sign * compare(a[0], b[0]));
+      rows.sort((a, b) => sign * compare(a[0], b[0], number));
       body.append(...rows.map((pair) => pair[1]));
     });
   });

@@ -9,9 +9,11 @@ __all__ = [
     "FILTERED",
     "NOTED",
     "POLICIES",
+    "POOL",
     "REGIONS",
     "REJECTED",
     "SETTINGS",
+    "bytes_words",
     "day_words",
     "exact",
     "human_bytes",
@@ -31,6 +33,7 @@ FILTERED = {
     "blank": "no bytes, or blanks only",
     "unfinished": "a last line without its end, in a file that may still grow; a later run reads it",
     "repeated": "the same line was delivered before",
+    "header": "the first line of a table that was made of logs",
     "strict": "dropped because dandi_s3_log_parser drops it",
 }
 
@@ -53,11 +56,14 @@ NOTED = {
 
 REGIONS = {
     "unknown": "looked up, and in none of the snapshots",
+    "undetermined": "in none of the snapshots, and ipinfo was not asked yet",
     "missing": "no address was logged, or it was forgotten before it was looked up",
     "bogon": "an address that no public network may use",
     "VPN": "an address of a known VPN, wherever its user is",
     "GitHub": "GitHub's own machines",
 }
+
+POOL = "regions whose counts would be withheld, put together"
 
 POLICIES = {
     "all": "counted whole in each of the datasets that hold it, and once in the archive's totals: so the "
@@ -109,6 +115,11 @@ def _three_digits(number: int, units: tuple[str, ...], *, trim: bool) -> str:
 def human_bytes(number: int, *, trim: bool = False) -> str:
     """Return a size with three digits, in decimal units: ``1.23 GB``; `trim`: without needless zeros."""
     return _three_digits(number, _BYTE_UNITS, trim=trim)
+
+
+def bytes_words(number: int) -> str:
+    """Return a size twice: ``1.23 GB (1,234,567,890 bytes)``."""
+    return f"{human_bytes(number)} ({exact(number)} bytes)"
 
 
 def human_count(number: int, *, trim: bool = True) -> str:
