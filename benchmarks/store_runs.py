@@ -151,7 +151,7 @@ def labels_by_hash() -> dict[str, str]:
 
 def parse_bytes(text: str) -> int:
     """Return a size such as 2MB in bytes."""
-    from tickline.pipelines.access.options import parse_bytes as parse
+    from tickline.pipelines.access.reduce.options import parse_bytes as parse
 
     return parse(text, "bytes")
 

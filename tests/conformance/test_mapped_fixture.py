@@ -41,14 +41,14 @@ from pathlib import Path
 
 import pytest
 
-from tickline.pipelines.access.catalog import Catalog
-from tickline.pipelines.access.export_mapped import export_mapped
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions
-from tickline.pipelines.access.mapped_summaries import write_archive_summaries
-from tickline.pipelines.access.mapped_totals import write_archive_totals, write_dataset_totals
-from tickline.pipelines.access.regions import label_requesters, update_regions
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.catalog.catalog import Catalog
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions
+from tickline.pipelines.access.mapped.export import export_mapped
+from tickline.pipelines.access.mapped.summaries import write_archive_summaries
+from tickline.pipelines.access.mapped.totals import write_archive_totals, write_dataset_totals
+from tickline.pipelines.access.regions.regions import label_requesters, update_regions
+from tickline.pipelines.access.summaries.options import SummaryOptions
 from tickline.store.folder import StoreFolder
 
 pytest.importorskip("pyarrow")

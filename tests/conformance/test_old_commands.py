@@ -281,7 +281,11 @@ def test_the_three_steps_one_after_the_other_lose_nothing(shell, data):
 
 
 def test_a_table_of_coordinates_of_s3_log_extraction_is_written_as_it_was_read(data, tmp_path):
-    from tickline.pipelines.access.coordinates import read_coordinates, region_coordinates, write_coordinates
+    from tickline.pipelines.access.regions.coordinates import (
+        read_coordinates,
+        region_coordinates,
+        write_coordinates,
+    )
 
     name = "region_codes_to_coordinates.yaml"
     expected = data / "peers" / "peer_s3_log_extraction" / "expected_output" / "ips" / name

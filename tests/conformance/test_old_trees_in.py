@@ -16,8 +16,8 @@ Row = tuple[str, str, str, int]
 
 
 def _ingest(store: Path, raw: Path, form: str) -> int:
-    from tickline.pipelines.access.ingest import ingest
-    from tickline.pipelines.access.ingest_options import IngestOptions
+    from tickline.pipelines.access.ingest.ingest import ingest
+    from tickline.pipelines.access.ingest.options import IngestOptions
     from tickline.store.settings import WantedSettings
 
     wanted = WantedSettings(keys=(("blobs", 0), ("zarr", 2)))
@@ -27,7 +27,7 @@ def _ingest(store: Path, raw: Path, form: str) -> int:
 
 
 def _rows(store: Path) -> list[Row]:
-    from tickline.pipelines.access.verify import verify
+    from tickline.pipelines.access.verify.verify import verify
     from tickline.store.folder import StoreFolder
     from tickline.store.store import Store
 

@@ -23,9 +23,9 @@ from pathlib import Path
 import pytest
 
 from tickline.filters import AccessRules
-from tickline.pipelines.access.export_trees import export_binned, export_extraction, export_reduced
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions
+from tickline.pipelines.access.trees.export import export_binned, export_extraction, export_reduced
 from tickline.store.folder import StoreFolder
 from tickline.store.settings import WantedSettings
 

@@ -44,9 +44,9 @@ def store(access, tmp_path):
     """Return a function: logs into a store, everybody given a region, its summaries exported."""
     pytest.importorskip("duckdb")
     folder_of = importlib.import_module("tickline.store.folder").StoreFolder
-    export = importlib.import_module("tickline.pipelines.access.export_published").export_published
-    summarize = importlib.import_module("tickline.pipelines.access.summaries").summarize
-    options_of = importlib.import_module("tickline.pipelines.access.summary_options").SummaryOptions
+    export = importlib.import_module("tickline.pipelines.access.export.published").export_published
+    summarize = importlib.import_module("tickline.pipelines.access.summaries.summaries").summarize
+    options_of = importlib.import_module("tickline.pipelines.access.summaries.options").SummaryOptions
 
     def run(logs: Path, out: Path, *, catalog=None, label: str | None = None, **options) -> None:
         (tmp_path / "list.txt").write_text("203.0.113.0/24\n")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tickline.filters import AccessRules
-from tickline.pipelines.access.options import ReduceOptions
+from tickline.pipelines.access.reduce.options import ReduceOptions
 
 OWNER = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
 GET = AccessRules.from_texts(operation="REST.GET.OBJECT", status="2xx")

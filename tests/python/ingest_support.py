@@ -14,9 +14,12 @@ import pytest
 
 from python.access_support import log
 from tickline import access, accounting
-from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_units
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
+from tickline.pipelines.access.ingest import group as ingest_group
+from tickline.pipelines.access.ingest import plain as ingest_plain
+from tickline.pipelines.access.ingest import read as ingest_read
+from tickline.pipelines.access.ingest import units as ingest_units
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
 from tickline.progress import Progress
 from tickline.reference.s3_access import ReferenceFilter, reference_lines, reference_parse
 from tickline.sources import open_source

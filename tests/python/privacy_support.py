@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from reference.linear_program import Problem
-from tickline.pipelines.access.privacy import Privacy
-from tickline.pipelines.access.privacy_plan import System
-from tickline.pipelines.access.region_labels import OTHER
-from tickline.pipelines.access.summary_frames import Coded, Frame
+from tickline.pipelines.access.privacy.plan import System
+from tickline.pipelines.access.privacy.privacy import Privacy
+from tickline.pipelines.access.regions.labels import OTHER
+from tickline.pipelines.access.summaries.frames import Coded, Frame
 
 MEASURES = ("bytes_sent", "requests", "downloads", "requesters")
 Table = dict[str, list[int]]

@@ -17,14 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tickline.pipelines.access import ingest_group, ingest_plain, ingest_read, ingest_trees, ingest_units
 from tickline.pipelines.access.compact import compact
-from tickline.pipelines.access.export import export_native
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions
-from tickline.pipelines.access.summaries import summarize
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.export.native import export_native
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.ingest import group as ingest_group
+from tickline.pipelines.access.ingest import plain as ingest_plain
+from tickline.pipelines.access.ingest import read as ingest_read
+from tickline.pipelines.access.ingest import trees as ingest_trees
+from tickline.pipelines.access.ingest import units as ingest_units
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions
+from tickline.pipelines.access.summaries.options import SummaryOptions
+from tickline.pipelines.access.summaries.summaries import summarize
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger import Ledger
 

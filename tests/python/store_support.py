@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from tickline.files import Folders
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger_schema import put, rejects_digest, update
 from tickline.store.parts import PartWriter, part_schema

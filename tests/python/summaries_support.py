@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from reference.access_summaries_reference import MEASURES, Entry, Row, Table, requesters_of, summaries, totals
 from tickline.files import Folders
-from tickline.pipelines.access.summaries import Summaries, summarize
-from tickline.pipelines.access.summary_options import SummaryOptions
-from tickline.pipelines.access.summary_tables import ARCHIVE_TABLES, DATASET_TABLES
+from tickline.pipelines.access.summaries.options import SummaryOptions
+from tickline.pipelines.access.summaries.summaries import Summaries, summarize
+from tickline.pipelines.access.summaries.tables import ARCHIVE_TABLES, DATASET_TABLES
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger_schema import put, rejects_digest
 from tickline.store.parts import PartWriter, part_schema

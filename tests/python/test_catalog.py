@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from reference.access_summaries_reference import Entry, decode, owners_of
 from tickline.errors import TicklineError, UsageError
-from tickline.pipelines.access import catalog as module
-from tickline.pipelines.access import catalog_file
-from tickline.pipelines.access.catalog import Catalog, decode_key, load_catalog
+from tickline.pipelines.access.catalog import catalog as module
+from tickline.pipelines.access.catalog import file as catalog_file
+from tickline.pipelines.access.catalog.catalog import Catalog, decode_key, load_catalog
 
 HEADER = "key\tdataset\tversion\tpath\n"
 

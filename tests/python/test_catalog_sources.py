@@ -19,9 +19,9 @@ from python.summaries_support import MAY, add, check, open_store, summarized
 from reference.access_summaries_reference import Entry, Row
 from tickline.errors import TicklineError, UsageError
 from tickline.files import TEMPORARY_PREFIX
-from tickline.pipelines.access.catalog import load_catalog
-from tickline.pipelines.access.catalog_sources import resolve_catalog
-from tickline.pipelines.access.summary_cache import CATALOGS, lock_cache
+from tickline.pipelines.access.catalog.catalog import load_catalog
+from tickline.pipelines.access.catalog.sources import resolve_catalog
+from tickline.pipelines.access.summaries.cache import CATALOGS, lock_cache
 from tickline.pipelines.access.vacuum import vacuum
 from tickline.progress import Progress
 
@@ -311,7 +311,7 @@ def test_a_first_run_asks_for_each_page_once(store: Path) -> None:
 def test_a_run_that_is_killed_goes_on(store: Path, at: int) -> None:
     code = (
         "import sys; from pathlib import Path; "
-        "from tickline.pipelines.access.catalog_sources import resolve_catalog; "
+        "from tickline.pipelines.access.catalog.sources import resolve_catalog; "
         "resolve_catalog(sys.argv[1], Path(sys.argv[2]))"
     )
     with fake_dandi(etags=True) as dandi:

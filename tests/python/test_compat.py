@@ -27,8 +27,8 @@ from tickline.cli.compat_trees import old_caches, store_of
 from tickline.clients.http import HttpClient
 from tickline.clients.opencage import OpenCage
 from tickline.errors import SourceError, UsageError
-from tickline.pipelines.access import region_sources
-from tickline.pipelines.access.regions import update_regions
+from tickline.pipelines.access.regions import sources as region_sources
+from tickline.pipelines.access.regions.regions import update_regions
 from tickline.store.folder import StoreFolder
 from tickline.store.settings import WantedSettings
 

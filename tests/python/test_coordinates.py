@@ -18,15 +18,15 @@ from python.http_support import NOTHING, RUBBISH, Answer, WebServer, http_server
 from tickline.clients.http import HttpClient
 from tickline.clients.opencage import KEY_VARIABLE, OpenCage, place_of
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access import coordinates_mmdb
-from tickline.pipelines.access.coordinates import (
+from tickline.pipelines.access.regions import coordinates_mmdb
+from tickline.pipelines.access.regions.coordinates import (
     Coordinates,
     read_coordinates,
     region_coordinates,
     sources_of_store,
     write_coordinates,
 )
-from tickline.pipelines.access.regions import update_regions
+from tickline.pipelines.access.regions.regions import update_regions
 from tickline.progress import Progress
 
 KEY = "6d0e711d72d74daeb2b0bfd2a5cdfdba"

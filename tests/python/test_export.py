@@ -38,13 +38,15 @@ from reference.access_summaries_reference import (
     totals,
 )
 from tickline.errors import TicklineError, UsageError
-from tickline.pipelines.access import export_files, summary_frames, summary_tables
-from tickline.pipelines.access.export import export_native
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.export_record import ExportReport, check_out
+from tickline.pipelines.access.export import files as export_files
+from tickline.pipelines.access.export.native import export_native
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.export.record import ExportReport, check_out
 from tickline.pipelines.access.state import lock
-from tickline.pipelines.access.summaries import summarize
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.summaries import frames as summary_frames
+from tickline.pipelines.access.summaries import tables as summary_tables
+from tickline.pipelines.access.summaries.options import SummaryOptions
+from tickline.pipelines.access.summaries.summaries import summarize
 from tickline.store.folder import StoreFolder
 
 ENTRIES = [
@@ -450,10 +452,10 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import tickline.files
-from tickline.pipelines.access.export import export_native
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.summaries import summarize
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.export.native import export_native
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.summaries.summaries import summarize
+from tickline.pipelines.access.summaries.options import SummaryOptions
 from tickline.store.folder import StoreFolder
 
 left = int(sys.argv[4])

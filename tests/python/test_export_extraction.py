@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from python.access_support import line
 from python.test_export_reduced import LINES
 from python.tree_support import EXTRACTION, expected, export, files_of, read_back, store_of
-from tickline.pipelines.access.export_trees import export_extraction
+from tickline.pipelines.access.trees.export import export_extraction
 from tickline.store.folder import StoreFolder
 
 pytest.importorskip("pyarrow")

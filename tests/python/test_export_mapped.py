@@ -20,13 +20,13 @@ from python.mapped_support import Hit, Place, id_of, make_store, tree_of, write_
 from reference import access_mapped_reference as reference
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.files import TEMPORARY_PREFIX
-from tickline.pipelines.access import export_mapped as module
-from tickline.pipelines.access import mapped_rows
-from tickline.pipelines.access.catalog import Catalog
-from tickline.pipelines.access.export_mapped import export_mapped
-from tickline.pipelines.access.mapped_totals import write_archive_totals, write_dataset_totals
+from tickline.pipelines.access.catalog.catalog import Catalog
+from tickline.pipelines.access.mapped import export as module
+from tickline.pipelines.access.mapped import rows as mapped_rows
+from tickline.pipelines.access.mapped.export import export_mapped
+from tickline.pipelines.access.mapped.totals import write_archive_totals, write_dataset_totals
 from tickline.pipelines.access.state import lock
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.summaries.options import SummaryOptions
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger import signed
 from tickline.store.ledger_schema import requester_seal
@@ -168,7 +168,7 @@ def test_contents_in_pieces_and_in_many_files_are_whole(
     whole = reference.mapped(_rows("fixed", hits), [reference.Place(*place) for place in places], "fixed")
     for name, value in (("_HELD_BYTES", 100), ("_PIECE_BYTES", 7)):
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr("tickline.pipelines.access.mapped_plan._BATCH_ROWS", 3)
+    monkeypatch.setattr("tickline.pipelines.access.mapped.plan._BATCH_ROWS", 3)
     monkeypatch.setattr(mapped_rows, "_STRETCH_ROWS", 500)
     _export(store, catalog, tmp_path / "out", "fixed")
     assert tree_of(tmp_path / "out") == whole
@@ -641,7 +641,7 @@ def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        patch.setattr("tickline.pipelines.access.export_tree_files._sync", full)
+        patch.setattr("tickline.pipelines.access.trees.files._sync", full)
         with pytest.raises(SourceError, match="the disk is full") as caught:
             _export(store, catalog, tmp_path / "out", "fixed")
         assert caught.value.disk_full

@@ -11,9 +11,9 @@ import pytest
 from python.access_support import line
 from python.ingest_support import KEY, take
 from tickline.errors import UsageError
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.export_profiles import ProfileReport, export_profile
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.export.profiles import ProfileReport, export_profile
+from tickline.pipelines.access.summaries.options import SummaryOptions
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 from tickline.store.pseudonyms import ENVIRONMENT

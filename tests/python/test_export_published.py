@@ -21,12 +21,12 @@ from python.summaries_support import (
 from reference.access_summaries_reference import Row, requesters_of, summaries, totals
 from tickline.access import Store
 from tickline.errors import UsageError
-from tickline.pipelines.access.export_published import export_published
-from tickline.pipelines.access.export_record import ExportReport
-from tickline.pipelines.access.region_labels import OTHER
-from tickline.pipelines.access.regions import update_regions
-from tickline.pipelines.access.summaries import summarize
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.export.published import export_published
+from tickline.pipelines.access.export.record import ExportReport
+from tickline.pipelines.access.regions.labels import OTHER
+from tickline.pipelines.access.regions.regions import update_regions
+from tickline.pipelines.access.summaries.options import SummaryOptions
+from tickline.pipelines.access.summaries.summaries import summarize
 from tickline.store.folder import StoreFolder
 
 

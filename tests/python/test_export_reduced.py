@@ -14,8 +14,8 @@ from python.access_support import GET, HEADER, line, options
 from python.ingest_support import take
 from python.tree_support import expected, export, files_of, read_back, store_of
 from tickline.filters import AccessRules
-from tickline.pipelines.access.export_reduced import reduced_name
-from tickline.pipelines.access.reduce import reduce
+from tickline.pipelines.access.reduce.reduce import reduce
+from tickline.pipelines.access.trees.reduced import reduced_name
 from tickline.store.settings import WantedSettings
 
 pytest.importorskip("pyarrow")

@@ -17,8 +17,8 @@ from python.ingest_support import take
 from python.store_support import DAY_MS, MAY, add_rows, all_rows, make_store, replace_source, rows
 from python.tree_support import store_of
 from tickline.errors import TicklineError
-from tickline.pipelines.access import export_rows
-from tickline.pipelines.access.export_rows import (
+from tickline.pipelines.access.trees import rows as export_rows
+from tickline.pipelines.access.trees.rows import (
     keys_of,
     rows_by_key,
     source_batches,
@@ -198,7 +198,7 @@ def test_addresses_and_regions_stand_beside_the_rows(tmp_path: Path) -> None:
 def test_addresses_are_looked_up_again_when_too_many_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tickline.pipelines.access.export_lookup._MOST_KNOWN", 2)
+    monkeypatch.setattr("tickline.pipelines.access.trees.lookup._MOST_KNOWN", 2)
     monkeypatch.setattr(export_rows, "_BATCH_ROWS", 1)
     monkeypatch.setattr(export_rows, "_STRETCH_KEYS", 1)
     lines = [line(number, key=f"{number % 7}", ip=f"192.0.2.{number % 9}") for number in range(50)]

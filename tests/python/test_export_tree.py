@@ -15,9 +15,10 @@ import pytest
 from python.access_support import line
 from python.ingest_support import KEY, take
 from python.tree_support import DAYS, all_files, expected, export, files_of, fresh, read_back, store_of
-from tickline.pipelines.access import export_tree, export_tree_files
-from tickline.pipelines.access.export_tree_record import TreeRecord
-from tickline.pipelines.access.export_trees import TREES
+from tickline.pipelines.access.trees import files as export_tree_files
+from tickline.pipelines.access.trees import tree as export_tree
+from tickline.pipelines.access.trees.export import TREES
+from tickline.pipelines.access.trees.record import TreeRecord
 from tickline.store.folder import StoreFolder
 from tickline.store.pseudonyms import ENVIRONMENT
 from tickline.store.settings import WantedSettings
@@ -252,9 +253,9 @@ def test_a_tree_without_its_record_is_compared_with_what_it_ought_to_be(tmp_path
 def test_a_large_table_goes_through_small_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_tree_files, "_HELD_BYTES", 50)
     monkeypatch.setattr(export_tree_files, "_BATCH_BYTES", 100)
-    monkeypatch.setattr("tickline.pipelines.access.export_rows._BATCH_ROWS", 3)
-    monkeypatch.setattr("tickline.pipelines.access.export_rows._STRETCH_KEYS", 2)
-    monkeypatch.setattr("tickline.pipelines.access.export_tree_record._AT_A_TIME", 2)
+    monkeypatch.setattr("tickline.pipelines.access.trees.rows._BATCH_ROWS", 3)
+    monkeypatch.setattr("tickline.pipelines.access.trees.rows._STRETCH_KEYS", 2)
+    monkeypatch.setattr("tickline.pipelines.access.trees.record._AT_A_TIME", 2)
     store = store_of(tmp_path, DAYS)
     export(store, tmp_path / "out")
     logs = [tmp_path / "raw" / name for name in DAYS]

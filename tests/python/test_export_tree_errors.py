@@ -18,10 +18,11 @@ from python.access_support import environment, line
 from python.ingest_support import KEY
 from python.tree_support import DAYS, all_files, expected, export, files_of, fresh, read_back, store_of
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access import export_tree_files, export_tree_rows
-from tickline.pipelines.access.export_trees import TREES, export_binned
 from tickline.pipelines.access.forget import forget_addresses
 from tickline.pipelines.access.state import lock
+from tickline.pipelines.access.trees import files as export_tree_files
+from tickline.pipelines.access.trees import tree_rows as export_tree_rows
+from tickline.pipelines.access.trees.export import TREES, export_binned
 from tickline.store.folder import StoreFolder
 from tickline.store.pseudonyms import ENVIRONMENT
 from tickline.store.settings import WantedSettings

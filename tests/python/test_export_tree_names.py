@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tickline.pipelines.access.export_tree_names import file_name, wished
-from tickline.pipelines.access.export_tree_record import Subject, TreeRecord
+from tickline.pipelines.access.trees.names import file_name, wished
+from tickline.pipelines.access.trees.record import Subject, TreeRecord
 
 FILE = (".tsv",)
 FOLDER = ("/timestamps.txt", "/ips.txt")

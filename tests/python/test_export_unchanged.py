@@ -15,10 +15,10 @@ import pytest
 from python.access_support import environment, log
 from python.ingest_support import KEY
 from python.summaries_support import files_of
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.ingest.options import IngestOptions
 from tickline.pipelines.access.run import RunOptions, RunReport, run
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.summaries.options import SummaryOptions
 from tickline.store.pseudonyms import ENVIRONMENT
 
 pytest.importorskip("pyarrow")
@@ -26,10 +26,10 @@ pytest.importorskip("pyarrow")
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.ingest.options import IngestOptions
 from tickline.pipelines.access.run import RunOptions, run
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.summaries.options import SummaryOptions
 raw, store, out, catalog, networks = sys.argv[1:]
 options = RunOptions(IngestOptions(settle_s=0), ExportOptions(SummaryOptions()), catalog, (networks,))
 report = run([raw], store, Path(out), options)

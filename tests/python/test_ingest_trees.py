@@ -40,8 +40,8 @@ from python.trees_support import (
     taken,
     write,
 )
-from tickline.pipelines.access.ingest_forms import forms_of
-from tickline.pipelines.access.reduce import reduce
+from tickline.pipelines.access.ingest.forms import forms_of
+from tickline.pipelines.access.reduce.reduce import reduce
 from tickline.pipelines.access.status import status
 from tickline.store.folder import StoreFolder
 from tickline.store.pseudonyms import ENVIRONMENT
@@ -294,7 +294,7 @@ HOSTILE = (
 def test_trees_that_were_exported_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    from tickline.pipelines.access.export_trees import export_trees
+    from tickline.pipelines.access.trees.export import export_trees
 
     monkeypatch.setenv(ENVIRONMENT, KEY)
     lines = [

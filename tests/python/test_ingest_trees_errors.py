@@ -29,9 +29,9 @@ from python.trees_support import (
     write,
 )
 from tickline.errors import UsageError
-from tickline.pipelines.access import tree_reader
-from tickline.pipelines.access.ingest_options import IngestOptions
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.ingest import tree_reader
+from tickline.pipelines.access.ingest.options import IngestOptions
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store.folder import StoreFolder
 from tickline.store.settings import WantedSettings
 
@@ -119,7 +119,7 @@ def test_copies_of_a_damaged_table_are_damaged_too(tmp_path: Path) -> None:
 def test_a_table_that_changes_while_it_is_read_is_read_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tickline.pipelines.access import ingest_trees
+    from tickline.pipelines.access.ingest import trees as ingest_trees
 
     tree, store = write(tmp_path / "tree", {"a.tsv": reduced(0, 9), "b.tsv": reduced(20, 29)}), tmp_path / "s"
     check = ingest_trees.check_unchanged
@@ -319,8 +319,8 @@ def test_verify_finds_rows_that_were_read_wrongly(tmp_path: Path, monkeypatch: p
 
 SCRIPT = """
 import json, sys
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions
 report = ingest(sys.argv[1], [sys.argv[2]], IngestOptions(form=sys.argv[3], threads=2))
 with open("/proc/self/status") as status:
     peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))

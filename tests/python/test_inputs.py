@@ -19,7 +19,7 @@ from python.s3_support import answer, cut, etag, fake_s3, set_environment
 from tickline.clients.s3 import S3Client
 from tickline.discovery import natural_key
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access.inputs import Found, Input, find_inputs, input_order
+from tickline.pipelines.access.ingest.inputs import Found, Input, find_inputs, input_order
 
 LOG = log(0, 500)
 AWS_NAME = "2024-05-01-00-12-33-0123456789ABCDEF"

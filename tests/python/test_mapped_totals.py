@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access.mapped_summaries import (
+from tickline.pipelines.access.mapped.summaries import (
     field,
     natural_key,
     read_sums,
     rows_of,
     write_archive_summaries,
 )
-from tickline.pipelines.access.mapped_totals import totals_of, write_archive_totals, write_dataset_totals
+from tickline.pipelines.access.mapped.totals import totals_of, write_archive_totals, write_dataset_totals
 from tickline.pipelines.access.state import lock
 
 DAYS = "dandiset_summary_by_day.tsv"

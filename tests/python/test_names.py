@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickline.pipelines.access.names import folder_names, path_names
+from tickline.pipelines.access.export.names import folder_names, path_names
 
 PIECES = st.sampled_from(
     [

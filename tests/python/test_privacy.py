@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from python.privacy_support import MEASURES, Archive, Attacker, draw, published
 from tickline.errors import UsageError
-from tickline.pipelines.access.privacy import Privacy, published_count, strict_count
-from tickline.pipelines.access.privacy_lines import bridges_of
-from tickline.pipelines.access.privacy_ranges import rounded_ranges
-from tickline.pipelines.access.region_labels import OTHER
-from tickline.pipelines.access.summary_frames import Coded, Frame
+from tickline.pipelines.access.privacy.lines import bridges_of
+from tickline.pipelines.access.privacy.privacy import Privacy, published_count, strict_count
+from tickline.pipelines.access.privacy.ranges import rounded_ranges
+from tickline.pipelines.access.regions.labels import OTHER
+from tickline.pipelines.access.summaries.frames import Coded, Frame
 
 # ---- rounding ---------------------------------------------------------------------------------------
 

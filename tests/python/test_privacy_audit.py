@@ -12,12 +12,12 @@ import pytest
 from python.summaries_support import DAY_MS, MAY, add, open_store, write_catalog
 from reference.access_summaries_reference import Entry, Row
 from tickline.errors import SourceError, UsageError
-from tickline.pipelines.access.export import export_native
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.export_published import export_published
-from tickline.pipelines.access.privacy_audit import COMPUTED, DOMINANCE, SMALL, audit
-from tickline.pipelines.access.summaries import summarize
-from tickline.pipelines.access.summary_options import SummaryOptions
+from tickline.pipelines.access.export.native import export_native
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.export.published import export_published
+from tickline.pipelines.access.privacy.audit import COMPUTED, DOMINANCE, SMALL, audit
+from tickline.pipelines.access.summaries.options import SummaryOptions
+from tickline.pipelines.access.summaries.summaries import summarize
 
 Cells = dict[str, Sequence[Any]]
 

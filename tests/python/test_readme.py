@@ -287,15 +287,15 @@ def test_every_name_of_the_json_files_stands_in_the_page_on_stores(tmp_path: Pat
 
 
 def test_every_word_of_a_store_stands_in_the_page_on_stores() -> None:
-    from tickline.pipelines.access.agents import CLASSES
-    from tickline.pipelines.access.region_labels import BOGON, RESERVED
+    from tickline.pipelines.access.ingest.agents import CLASSES
+    from tickline.pipelines.access.regions.labels import BOGON, RESERVED
     from tickline.pipelines.access.report.words import FILTERED
-    from tickline.pipelines.access.summary_assets import TYPES
-    from tickline.pipelines.access.summary_options import POLICIES
+    from tickline.pipelines.access.summaries.assets import TYPES
+    from tickline.pipelines.access.summaries.options import POLICIES
 
     text = STORE_PAGE.read_text(encoding="utf-8")
     folder = ROOT / "python" / "tickline" / "pipelines" / "access"
-    sources = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("verify*.py"))]
+    sources = [path.read_text(encoding="utf-8") for path in sorted((folder / "verify").glob("*.py"))]
     findings = {kind for source in sources for kind in re.findall(r"\badd\(\s*\"(\w+)\"", source)}
     assert {"missing", "orphan", "hash", "sums"} <= findings
     # A store has no option for a time, and strict is a matter of reduce.

@@ -13,8 +13,8 @@ import zstandard
 from python.access_support import GET, HEADER, line, log, options, row, rows, tree
 from tickline.errors import TicklineError, UsageError
 from tickline.filters import AccessRules
-from tickline.pipelines.access import work
-from tickline.pipelines.access.reduce import Report, reduce
+from tickline.pipelines.access.reduce import work
+from tickline.pipelines.access.reduce.reduce import Report, reduce
 
 OBJECT = "2024-05-01-00-12-33-0123456789ABCDEF"
 
@@ -179,7 +179,7 @@ def test_parquet_holds_the_rows_with_their_types(tmp_path: Path) -> None:
 
 def test_row_groups_of_parquet_have_a_fixed_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("tickline.pipelines.access.output._ROWS_PER_GROUP", 100)
+    monkeypatch.setattr("tickline.pipelines.access.reduce.output._ROWS_PER_GROUP", 100)
     monkeypatch.setattr(work, "PIECE_BYTES", 10_007)
     put(tmp_path / "raw/a.log", log(0, 450))
     put(tmp_path / "raw/b.log.gz", gzip.compress(log(0, 450)))

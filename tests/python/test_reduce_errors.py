@@ -16,8 +16,8 @@ import pytest
 
 from python.access_support import HEADER, command, environment, log, options, rows, run, tree
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access import output, work
-from tickline.pipelines.access.reduce import reduce
+from tickline.pipelines.access.reduce import output, work
+from tickline.pipelines.access.reduce.reduce import reduce
 from tickline.progress import Progress
 
 
@@ -124,7 +124,7 @@ def test_a_source_that_changes_while_it_is_read_is_reported_and_not_recorded(
 
 def test_a_source_that_vanishes_before_it_is_read_is_reported(raw: Path) -> None:
     put(raw / "m.log", log(0, 9))
-    from tickline.pipelines.access.plan import Plan, find_sources
+    from tickline.pipelines.access.reduce.plan import Plan, find_sources
 
     found = find_sources(options(raw, raw.parent / "out"), Plan())
     assert [source.name for source in found] == ["a.log", "m.log", "z.log"]

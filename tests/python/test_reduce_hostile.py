@@ -17,8 +17,8 @@ from tickline import access, discovery
 from tickline.errors import TicklineError, UsageError
 from tickline.files import TEMPORARY_PREFIX, Folders, WholeFile, remove_temporary
 from tickline.filters import AccessRules
-from tickline.pipelines.access.anonymize import Anonymizer, export_rejects
-from tickline.pipelines.access.reduce import reduce
+from tickline.pipelines.access.reduce.anonymize import Anonymizer, export_rejects
+from tickline.pipelines.access.reduce.reduce import reduce
 
 
 @pytest.fixture
@@ -197,8 +197,8 @@ def test_a_file_renamed_between_opening_and_locking_is_not_emptied(
 _PEAK = """
 import re, sys
 from pathlib import Path
-from tickline.pipelines.access.options import ReduceOptions
-from tickline.pipelines.access.reduce import reduce
+from tickline.pipelines.access.reduce.options import ReduceOptions
+from tickline.pipelines.access.reduce.reduce import reduce
 reduce(ReduceOptions(*sys.argv[1:3], threads=4, rejects=sys.argv[3], with_text=True))
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """

@@ -21,13 +21,13 @@ from python.http_support import http_server, ok
 from python.regions_support import AWS, files_with, labels_of, stored, written
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.pipelines.access.forget import forget_addresses
-from tickline.pipelines.access.region_file import RegionFile
-from tickline.pipelines.access.region_hashed import Cache, parse_cache
-from tickline.pipelines.access.region_labels import clean_label
-from tickline.pipelines.access.region_lookup import Labeler
-from tickline.pipelines.access.region_sources import Wanted, read_region_file
-from tickline.pipelines.access.regions import in_use, label_requesters, update_regions
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.regions.file import RegionFile
+from tickline.pipelines.access.regions.hashed import Cache, parse_cache
+from tickline.pipelines.access.regions.labels import clean_label
+from tickline.pipelines.access.regions.lookup import Labeler
+from tickline.pipelines.access.regions.regions import in_use, label_requesters, update_regions
+from tickline.pipelines.access.regions.sources import Wanted, read_region_file
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store.folder import StoreFolder
 from tickline.store.settings import WantedSettings
 

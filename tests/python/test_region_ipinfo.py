@@ -29,9 +29,9 @@ from python.regions_support import TOKEN, batches, ipinfo_answers, ipinfo_server
 from tickline.clients.ipinfo import Ipinfo, IpinfoError, Place
 from tickline.errors import TicklineError, UsageError
 from tickline.pipelines.access.forget import forget_addresses
-from tickline.pipelines.access.region_ipinfo import AskReport, ask_ipinfo
-from tickline.pipelines.access.regions import label_requesters, update_regions
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.regions.ipinfo import AskReport, ask_ipinfo
+from tickline.pipelines.access.regions.regions import label_requesters, update_regions
+from tickline.pipelines.access.verify.verify import verify
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 

@@ -13,12 +13,12 @@ from python import regions_support as made
 from python.http_support import ok_json, status
 from python.regions_support import batches, ipinfo_server, labels_of, stored, written
 from tickline.errors import TicklineError, UsageError
-from tickline.pipelines.access import region_refresh
-from tickline.pipelines.access.region_ipinfo import ask_ipinfo
-from tickline.pipelines.access.region_refresh import RefreshReport, refresh_regions
-from tickline.pipelines.access.regions import label_requesters, update_regions
+from tickline.pipelines.access.regions import refresh as region_refresh
+from tickline.pipelines.access.regions.ipinfo import ask_ipinfo
+from tickline.pipelines.access.regions.refresh import RefreshReport, refresh_regions
+from tickline.pipelines.access.regions.regions import label_requesters, update_regions
 from tickline.pipelines.access.vacuum import vacuum
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store.folder import StoreFolder
 
 DAY = date(2026, 5, 4)

@@ -32,13 +32,13 @@ from python.regions_support import AWS, AZURE, GCP, GITHUB, written
 from tickline.clients.http import HttpClient, HttpError
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.files import TEMPORARY_PREFIX
-from tickline.pipelines.access import region_sources
-from tickline.pipelines.access.region_json import parse_json
-from tickline.pipelines.access.region_lookup import Labeler
-from tickline.pipelines.access.region_sources import SERVICES, Wanted, read_region_file
-from tickline.pipelines.access.regions import in_use, update_regions
+from tickline.pipelines.access.regions import sources as region_sources
+from tickline.pipelines.access.regions.formats import parse_json
+from tickline.pipelines.access.regions.lookup import Labeler
+from tickline.pipelines.access.regions.regions import in_use, update_regions
+from tickline.pipelines.access.regions.sources import SERVICES, Wanted, read_region_file
 from tickline.pipelines.access.vacuum import vacuum
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store.folder import StoreFolder
 
 VPN = "81.0.0.0/8\n82.1.0.0/16\n"
@@ -270,7 +270,7 @@ def test_what_a_killed_run_fetched_is_removed_by_vacuum(
         shutil.copytree(fetched, fetched.with_name(f"{fetched.name}-of-a-killed-run"))
         raise RuntimeError("stopped")
 
-    monkeypatch.setattr("tickline.pipelines.access.regions._read_all", stop)
+    monkeypatch.setattr("tickline.pipelines.access.regions.regions._read_all", stop)
     with pytest.raises(RuntimeError, match="stopped"):
         update_regions(folder, ["aws"])
     (left,) = folder.path.glob(f"{TEMPORARY_PREFIX}*")

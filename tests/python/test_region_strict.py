@@ -12,10 +12,10 @@ import pytest
 from python import regions_support as made
 from python.regions_support import AWS, GCP, GITHUB, place, written
 from tickline.errors import UsageError
-from tickline.pipelines.access.region_ipinfo import ask_ipinfo
-from tickline.pipelines.access.region_lookup import Labeler
-from tickline.pipelines.access.region_strict import PROFILES, StrictLabels
-from tickline.pipelines.access.regions import label_requesters, update_regions
+from tickline.pipelines.access.regions.ipinfo import ask_ipinfo
+from tickline.pipelines.access.regions.lookup import Labeler
+from tickline.pipelines.access.regions.regions import label_requesters, update_regions
+from tickline.pipelines.access.regions.strict import PROFILES, StrictLabels
 from tickline.store.folder import StoreFolder
 
 PARSER, EXTRACTION = PROFILES
@@ -126,7 +126,7 @@ def test_without_addresses_the_labels_of_the_ledger_stand_in(tmp_path: Path, fol
 def test_many_are_labelled_in_batches(
     tmp_path: Path, folder: StoreFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tickline.pipelines.access.region_strict._IDS_PER_QUERY", 7)
+    monkeypatch.setattr("tickline.pipelines.access.regions.strict._IDS_PER_QUERY", 7)
     update_regions(folder, [written(tmp_path / "a", "\n".join(f"81.{n}.0.0/16 DE/{n}" for n in range(50)))])
     ids = made.add_requesters(folder, [f"81.{number}.0.1" for number in range(50)]).tolist()
     assert strict(folder, PARSER, ids[::-1]) == [f"DE/{number}" for number in reversed(range(50))]

@@ -17,12 +17,12 @@ from python import regions_support as made
 from python.regions_support import AWS, GCP, GITHUB, labels_of, place, written
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.fake import regions as generated
-from tickline.pipelines.access import regions
-from tickline.pipelines.access.bogons import BOGONS, EXCEPTIONS, bogon_networks
-from tickline.pipelines.access.region_labels import clean_label
-from tickline.pipelines.access.region_lookup import Labeler
-from tickline.pipelines.access.region_sources import Wanted, read_region_file
-from tickline.pipelines.access.regions import label_requesters, update_regions
+from tickline.pipelines.access.regions import regions
+from tickline.pipelines.access.regions.bogons import BOGONS, EXCEPTIONS, bogon_networks
+from tickline.pipelines.access.regions.labels import clean_label
+from tickline.pipelines.access.regions.lookup import Labeler
+from tickline.pipelines.access.regions.regions import label_requesters, update_regions
+from tickline.pipelines.access.regions.sources import Wanted, read_region_file
 from tickline.store.folder import StoreFolder
 
 
@@ -192,7 +192,7 @@ def test_files_that_cannot_be_read_get_a_sentence(tmp_path: Path, folder: StoreF
 
 def test_lists_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "list", "10.0.0.0/8\n" * 30)
-    monkeypatch.setattr("tickline.pipelines.access.region_sources._MOST_NETWORKS", 29)
+    monkeypatch.setattr("tickline.pipelines.access.regions.sources._MOST_NETWORKS", 29)
     with pytest.raises(SourceError, match="line 30: more than 29 networks"):
         read_region_file(Wanted(path))
     monkeypatch.setitem(sys.modules[Wanted.__module__]._MOST_BYTES, "list", 100)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from python.access_support import OWNER, line, log, options, run
 from tickline.errors import UsageError
-from tickline.pipelines.access.anonymize import Anonymizer, export_rejects
-from tickline.pipelines.access.reduce import reduce
-from tickline.pipelines.access.rejects import MAX_TEXT_BYTES, escape, redact, unescape
+from tickline.pipelines.access.reduce.anonymize import Anonymizer, export_rejects
+from tickline.pipelines.access.reduce.reduce import reduce
+from tickline.pipelines.access.reduce.rejects import MAX_TEXT_BYTES, escape, redact, unescape
 
 URL = (
     "GET /k?X-Amz-Credential=AKIAEXAMPLE%2F20240501&X-Amz-Signature=0123abcdef"

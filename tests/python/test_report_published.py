@@ -23,7 +23,7 @@ from python.report_support import (
     write_json,
 )
 from tickline.errors import TicklineError
-from tickline.pipelines.access.privacy import Privacy
+from tickline.pipelines.access.privacy.privacy import Privacy
 from tickline.pipelines.access.report import write_report
 from tickline.pipelines.access.report.rules import rule_of
 

@@ -72,7 +72,7 @@ class Place:
 
     def findings(self) -> list[object]:
         """Let `verify` look at the store and at two of its sources."""
-        from tickline.pipelines.access.verify import verify
+        from tickline.pipelines.access.verify.verify import verify
 
         with StoreFolder.open(self.store) as folder:
             return list(verify(folder, sample=2).found)

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from tickline.errors import SourceError, TicklineError
-from tickline.pipelines.access.salt import ENVIRONMENT, load_salt, make_salt
+from tickline.pipelines.access.regions.salt import ENVIRONMENT, load_salt, make_salt
 
 
 def old_salt(path: Path) -> str:

@@ -28,7 +28,7 @@ from tickline.errors import TicklineError
 from tickline.pipelines.access import compact as module
 from tickline.pipelines.access.compact import compact, compact_months, daily_from_parts, needs_compaction
 from tickline.pipelines.access.vacuum import vacuum
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.verify.verify import verify
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger import PartFile, Snapshot

@@ -17,10 +17,10 @@ from python.ingest_support import small_runs
 from python.s3_support import moto, sdk, set_environment, versitygw
 from tickline.fake import generate_access
 from tickline.pipelines.access.compact import compact
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.ingest.options import IngestOptions
 from tickline.pipelines.access.run import RunOptions, run
-from tickline.pipelines.access.summary_options import POLICIES, SummaryOptions
+from tickline.pipelines.access.summaries.options import POLICIES, SummaryOptions
 from tickline.store.folder import StoreFolder
 
 DATASET_TABLES = ("by_day", "by_region", "by_week_type", "by_asset", "by_week_asset")

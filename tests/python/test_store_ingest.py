@@ -30,7 +30,7 @@ from python.ingest_support import (
 )
 from tickline.errors import UsageError
 from tickline.fake.access import generate_access
-from tickline.pipelines.access import ingest_read
+from tickline.pipelines.access.ingest import read as ingest_read
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger_schema import SEALED, rejects_digest, requester_seal, seal
 
@@ -246,8 +246,8 @@ def test_rows_of_the_ledger_are_sealed(generated: Path, tmp_path: Path) -> None:
 def test_rejected_lines_are_listed_up_to_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    for module in ("ingest_read", "ingest_group", "ingest_plain", "ingest_commit"):
-        monkeypatch.setattr(f"tickline.pipelines.access.{module}.LISTED_REJECTS", 30)
+    for module in ("read", "group", "plain", "commit"):
+        monkeypatch.setattr(f"tickline.pipelines.access.ingest.{module}.LISTED_REJECTS", 30)
     raw, store = tmp_path / "raw", tmp_path / "store"
     raw.mkdir()
     data = b"x\n" * 500 + log(0, 3)

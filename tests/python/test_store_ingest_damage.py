@@ -21,7 +21,7 @@ from python.ingest_support import (
     units_of_logs,
     without_requesters,
 )
-from tickline.pipelines.access import ingest_read
+from tickline.pipelines.access.ingest import read as ingest_read
 
 pytest.importorskip("pyarrow")
 
@@ -84,7 +84,7 @@ def test_a_source_that_goes_bad_keeps_the_rows_it_had(tmp_path: Path, raw: Path,
 def test_sources_that_vanish_are_named(
     tmp_path: Path, raw: Path, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tickline.pipelines.access import ingest as module
+    from tickline.pipelines.access.ingest import ingest as module
 
     find = module.find_inputs
 

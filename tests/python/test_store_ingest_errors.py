@@ -26,10 +26,10 @@ from python.ingest_support import (
 )
 from tickline import files
 from tickline.errors import TicklineError
-from tickline.pipelines.access import ingest_commit
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_commit import Committer
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.ingest import commit as ingest_commit
+from tickline.pipelines.access.ingest.commit import Committer
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions
 from tickline.progress import Progress
 from tickline.store.ledger import Ledger
 

@@ -20,8 +20,8 @@ pytest.importorskip("pyarrow")
 MOST = 500 * 10**6
 SCRIPT = """
 import json, sys
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions
 from tickline.store.settings import WantedSettings
 wanted = WantedSettings(dedupe_lines=len(sys.argv) > 3)
 report = ingest(sys.argv[1], [sys.argv[2]], IngestOptions(threads=2, settle_s=0, wanted=wanted))

@@ -17,7 +17,7 @@ from python.access_support import environment, log
 from python.ingest_support import daily, daily_of_rows, rows, states, take
 from python.trees_support import binned, reduced, taken, write
 from tickline.errors import TicklineError
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store import ledger_schema
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger_schema import SEALED, seal

@@ -12,8 +12,8 @@ import pytest
 from python.access_support import line, log
 from python.ingest_support import counted, daily, everything, rows, small_runs, tables, take
 from tickline import _core
-from tickline.pipelines.access import ingest_unit
-from tickline.pipelines.access.ingest_options import IngestReport
+from tickline.pipelines.access.ingest import unit as ingest_unit
+from tickline.pipelines.access.ingest.options import IngestReport
 from tickline.store.settings import WantedSettings
 
 pytest.importorskip("pyarrow")

@@ -6,9 +6,9 @@ import pytest
 
 from python.access_support import log
 from python.s3_support import answer, cut, fake_s3, hang_up, set_environment
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store.folder import StoreFolder
 
 pytest.importorskip("boto3")

@@ -125,8 +125,8 @@ def test_a_page_that_is_older_than_its_numbers_is_made_anew(tmp_path: Path) -> N
     assert new != old
     # As after a kill between the last file and the page.
     with tl.access.Store(tmp_path / "store") as store:
-        from tickline.pipelines.access.export import export_native
-        from tickline.pipelines.access.export_options import ExportOptions
+        from tickline.pipelines.access.export.native import export_native
+        from tickline.pipelines.access.export.options import ExportOptions
 
         options = ExportOptions(store._options(None, "all", (), ()))
         export_native(store.folder, store.summarize(), options, out)

@@ -16,7 +16,7 @@ from tickline.errors import TicklineError, UsageError
 from tickline.pipelines.access.compact import compact
 from tickline.pipelines.access.forget import forget_addresses
 from tickline.pipelines.access.vacuum import vacuum
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.verify.verify import verify
 from tickline.store.folder import StoreFolder
 from tickline.store.query import connect, run
 
@@ -131,7 +131,7 @@ def _logs(tmp_path: Path, first: int, last: int) -> Path:
 
 
 def test_forgotten_addresses_are_gone_and_labels_and_sums_stay(tmp_path: Path) -> None:
-    from tickline.pipelines.access.regions import update_regions
+    from tickline.pipelines.access.regions.regions import update_regions
 
     store = tmp_path / "store"
     ingest_files(store, _logs(tmp_path, 0, 50))
@@ -168,7 +168,7 @@ def test_forgotten_addresses_are_gone_and_labels_and_sums_stay(tmp_path: Path) -
 
 
 def test_a_missing_region_file_keeps_the_addresses(tmp_path: Path) -> None:
-    from tickline.pipelines.access.regions import update_regions
+    from tickline.pipelines.access.regions.regions import update_regions
 
     store = tmp_path / "store"
     ingest_files(store, _logs(tmp_path, 0, 5))

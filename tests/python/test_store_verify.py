@@ -18,7 +18,7 @@ from python.store_support import MAY, add_rows, ingest_files, make_store, rows
 from tickline.errors import TicklineError
 from tickline.files import Folders
 from tickline.pipelines.access.compact import compact
-from tickline.pipelines.access.verify import Findings, verify
+from tickline.pipelines.access.verify.verify import Findings, verify
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 from tickline.store.parts import PartWriter, daily_schema
@@ -29,7 +29,7 @@ REGIONS = b"198.51.100.0/24\n"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a store of real lines in two months, and its logs."""
-    from tickline.pipelines.access.regions import label_requesters, update_regions
+    from tickline.pipelines.access.regions.regions import label_requesters, update_regions
 
     base = tmp_path_factory.mktemp("made")
     raw = base / "raw"
@@ -380,8 +380,8 @@ def test_progress_reaches_its_end(store: Path) -> None:
 
 
 def test_a_source_in_a_bucket_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tickline.pipelines.access.ingest import ingest
-    from tickline.pipelines.access.ingest_options import IngestOptions
+    from tickline.pipelines.access.ingest.ingest import ingest
+    from tickline.pipelines.access.ingest.options import IngestOptions
 
     objects = {"access/a.log": log(0, 40)}
     with fake_s3(objects) as fake:

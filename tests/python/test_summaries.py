@@ -33,13 +33,16 @@ from python.summaries_support import (
 )
 from reference.access_summaries_reference import Entry, Row, Table, asset_type
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access import summaries as module
-from tickline.pipelines.access import summary_groups, summary_pairs, summary_rows, summary_weeks
-from tickline.pipelines.access.summaries import summarize
-from tickline.pipelines.access.summary_assets import TYPES
-from tickline.pipelines.access.summary_assets import asset_type as type_number
-from tickline.pipelines.access.summary_cache import CacheFolder, State, lock_cache
-from tickline.pipelines.access.summary_options import POLICIES, SummaryOptions
+from tickline.pipelines.access.summaries import groups as summary_groups
+from tickline.pipelines.access.summaries import pairs as summary_pairs
+from tickline.pipelines.access.summaries import rows as summary_rows
+from tickline.pipelines.access.summaries import summaries as module
+from tickline.pipelines.access.summaries import weeks as summary_weeks
+from tickline.pipelines.access.summaries.assets import TYPES
+from tickline.pipelines.access.summaries.assets import asset_type as type_number
+from tickline.pipelines.access.summaries.cache import CacheFolder, State, lock_cache
+from tickline.pipelines.access.summaries.options import POLICIES, SummaryOptions
+from tickline.pipelines.access.summaries.summaries import summarize
 
 CATALOG = [
     Entry("blobs/", "D1", "", "root/"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 pytest.importorskip("pyarrow")
 
 from tickline.errors import InternalError
-from tickline.pipelines.access.tree_reader import (
+from tickline.pipelines.access.ingest.tree_reader import (
     BadLinesError,
     Lines,
     TreeFilter,
@@ -19,7 +19,7 @@ from tickline.pipelines.access.tree_reader import (
     rows_of,
     starts_with_header,
 )
-from tickline.pipelines.access.verify_sources import _reference_filter
+from tickline.pipelines.access.verify.sources import _reference_filter
 from tickline.reference.access_tree import COLUMNS, TreeRowError, reference_row, reference_tree_line
 from tickline.store.settings import Settings, WantedSettings
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tickline.pipelines.access import export_tree_files
-from tickline.pipelines.access.export_trees import export_trees
+from tickline.pipelines.access.trees import files as export_tree_files
+from tickline.pipelines.access.trees.export import export_trees
 from tickline.store.folder import StoreFolder
 
 _LEFT = [0]

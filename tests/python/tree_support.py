@@ -10,8 +10,8 @@ from typing import Any
 
 from python.access_support import line
 from python.ingest_support import take
-from tickline.pipelines.access.export_trees import TREES, TreeReport, export_trees
-from tickline.pipelines.access.rejects import unescape
+from tickline.pipelines.access.reduce.rejects import unescape
+from tickline.pipelines.access.trees.export import TREES, TreeReport, export_trees
 from tickline.reference.s3_access import ReferenceFilter, reference_lines, reference_parse
 from tickline.store.folder import StoreFolder
 

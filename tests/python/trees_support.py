@@ -11,9 +11,9 @@ import pytest
 
 from python.ingest_support import take
 from tickline import sources as data_sources
-from tickline.pipelines.access import ingest_trees
-from tickline.pipelines.access.ingest_options import IngestReport
-from tickline.pipelines.access.verify import verify
+from tickline.pipelines.access.ingest import trees as ingest_trees
+from tickline.pipelines.access.ingest.options import IngestReport
+from tickline.pipelines.access.verify.verify import verify
 from tickline.reference.access_tree import header, reference_tree_line
 from tickline.reference.s3_access import ReferenceFilter
 from tickline.store.folder import StoreFolder

@@ -11,7 +11,7 @@ from tickline.cli import access_export, access_regions, access_run, access_store
 from tickline.cli.common import Bar, Debug, Quiet, answering
 from tickline.errors import UsageError
 from tickline.filters import AccessRules, check_columns
-from tickline.pipelines.access.options import ReduceOptions, parse_max_rejects, parse_memory
+from tickline.pipelines.access.reduce.options import ReduceOptions, parse_max_rejects, parse_memory
 from tickline.progress import cores
 
 __all__ = ["app"]
@@ -169,7 +169,7 @@ def reduce(
             dry_run=dry_run,
             max_rejects=parse_max_rejects(max_rejects),
         )
-        from tickline.pipelines.access.reduce import reduce as run_reduce
+        from tickline.pipelines.access.reduce.reduce import reduce as run_reduce
 
         with Bar(quiet or out == "-", "reducing") as bar:
             report = run_reduce(options, bar)
@@ -205,7 +205,7 @@ def export(
     With --anonymize every value is replaced by another of the same shape (the same one everywhere in the
     file), so that a line still fails for the same reason. Look at the file before you send it.
     """
-    from tickline.pipelines.access.anonymize import export_rejects
+    from tickline.pipelines.access.reduce.anonymize import export_rejects
 
     with answering(debug):
         result = export_rejects(listed, out, raw=raw, anonymize=anonymize)

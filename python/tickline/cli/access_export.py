@@ -25,7 +25,7 @@ from tickline.cli.common import Bar, Bars, Debug, Quiet, answering, console, plu
 from tickline.errors import printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.export_record import ExportReport
+    from tickline.pipelines.access.export.record import ExportReport
 
 __all__ = ["files_json", "register"]
 
@@ -71,8 +71,8 @@ def summarize(
     `export` and `run` do this by themselves; here it is done without writing an export.
     """
     with answering(debug):
-        from tickline.pipelines.access.regions import label_requesters
-        from tickline.pipelines.access.summaries import summarize as run_summarize
+        from tickline.pipelines.access.regions.regions import label_requesters
+        from tickline.pipelines.access.summaries.summaries import summarize as run_summarize
         from tickline.store.folder import StoreFolder
 
         options = summary_options(catalog, store, shared_content)
@@ -124,8 +124,8 @@ def export(
     alone. A report.html that `run` made here is made anew if the numbers are others.
     """
     with answering(debug), Bars(quiet) as bars:
-        from tickline.pipelines.access.export_options import ExportOptions
-        from tickline.pipelines.access.export_profiles import export_profile
+        from tickline.pipelines.access.export.options import ExportOptions
+        from tickline.pipelines.access.export.profiles import export_profile
         from tickline.pipelines.access.report import refresh_report
         from tickline.store.folder import StoreFolder
 
@@ -171,7 +171,7 @@ def privacy_audit(
     Exit code: 0 none found, 1 some found, 2 wrong usage.
     """
     with answering(debug):
-        from tickline.pipelines.access.privacy_audit import audit
+        from tickline.pipelines.access.privacy.audit import audit
         from tickline.store.folder import StoreFolder
 
         with contextlib.ExitStack() as stack:

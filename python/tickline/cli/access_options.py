@@ -7,12 +7,12 @@ import typer
 
 from tickline.errors import UsageError
 from tickline.filters import parse_time
-from tickline.pipelines.access.options import parse_memory
+from tickline.pipelines.access.reduce.options import parse_memory
 from tickline.progress import cores
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.ingest_options import IngestOptions
-    from tickline.pipelines.access.summary_options import SummaryOptions
+    from tickline.pipelines.access.ingest.options import IngestOptions
+    from tickline.pipelines.access.summaries.options import SummaryOptions
     from tickline.progress import Progress
 
 __all__ = [
@@ -165,7 +165,7 @@ def ingest_options(
     now: str | None,
     form: str = "log",
 ) -> "IngestOptions":
-    from tickline.pipelines.access.ingest_options import IngestOptions
+    from tickline.pipelines.access.ingest.options import IngestOptions
     from tickline.store.settings import WantedSettings
 
     wanted = WantedSettings.parse(
@@ -197,8 +197,8 @@ def summary_options(
     progress: "Progress | None" = None,
 ) -> "SummaryOptions":
     """Return options for summaries; a catalog that lies elsewhere is fetched into the store."""
-    from tickline.pipelines.access.catalog_sources import resolve_catalog
-    from tickline.pipelines.access.summary_options import SummaryOptions
+    from tickline.pipelines.access.catalog.sources import resolve_catalog
+    from tickline.pipelines.access.summaries.options import SummaryOptions
 
     place = resolve_catalog(catalog, store, progress)
     options = SummaryOptions(place, shared_content, tuple(restrict_to or ()), tuple(exclude or ()))

@@ -10,8 +10,8 @@ from tickline.cli.common import Bar, Debug, Quiet, answering, console, plural, p
 from tickline.errors import TicklineError, printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.region_ipinfo import AskReport
-    from tickline.pipelines.access.regions import Report
+    from tickline.pipelines.access.regions.ipinfo import AskReport
+    from tickline.pipelines.access.regions.regions import Report
 
 __all__ = ["regions_app"]
 
@@ -81,8 +81,8 @@ def update(
     unless --relabel says otherwise. Exit code: 0 done, 1 ipinfo was not asked for all (the next run goes on).
     """
     with answering(debug):
-        from tickline.pipelines.access.region_ipinfo import ask_ipinfo
-        from tickline.pipelines.access.regions import label_requesters, update_regions
+        from tickline.pipelines.access.regions.ipinfo import ask_ipinfo
+        from tickline.pipelines.access.regions.regions import label_requesters, update_regions
         from tickline.store.folder import StoreFolder
 
         with StoreFolder.open(store) as folder, folder.writing():
@@ -153,7 +153,7 @@ def refresh(
     Published numbers may change where a region did. Exit code: 0 done, 1 ipinfo was not asked for all.
     """
     with answering(debug):
-        from tickline.pipelines.access.region_refresh import refresh_regions
+        from tickline.pipelines.access.regions.refresh import refresh_regions
         from tickline.store.folder import StoreFolder
 
         with StoreFolder.open(store) as folder, folder.writing():
@@ -189,7 +189,7 @@ def coordinates(
     From the store's MaxMind database and lists, and from OpenCage where OPENCAGE_API_KEY is set.
     """
     with answering(debug):
-        from tickline.pipelines.access.coordinates_export import export_coordinates
+        from tickline.pipelines.access.regions.coordinates_export import export_coordinates
         from tickline.store.folder import StoreFolder
 
         with StoreFolder.open(store) as folder, Bar(quiet, "looking up", "regions") as bar:

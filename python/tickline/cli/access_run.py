@@ -47,7 +47,7 @@ from tickline.cli.common import (
 from tickline.errors import TicklineError, printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.ingest_options import IngestReport
+    from tickline.pipelines.access.ingest.options import IngestReport
 
 __all__ = ["register"]
 
@@ -161,7 +161,7 @@ def ingest(
     Exit code: 0 done, 1 a source could not be read (the others are in), 2 wrong usage.
     """
     with answering(debug):
-        from tickline.pipelines.access.ingest import ingest as run_ingest
+        from tickline.pipelines.access.ingest.ingest import ingest as run_ingest
 
         options = ingest_options(
             operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
@@ -216,10 +216,10 @@ def run(
     not be read (the others are in), 2 wrong usage.
     """
     with answering(debug), Bars(quiet) as bars:
-        from tickline.pipelines.access.export_options import ExportOptions
+        from tickline.pipelines.access.export.options import ExportOptions
         from tickline.pipelines.access.run import RunOptions
         from tickline.pipelines.access.run import run as run_all
-        from tickline.pipelines.access.summary_options import SummaryOptions
+        from tickline.pipelines.access.summaries.options import SummaryOptions
 
         options = RunOptions(
             ingest_options(

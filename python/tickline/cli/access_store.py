@@ -105,7 +105,7 @@ def query(
 ) -> None:
     """Ask a store in SQL."""
     with answering(debug):
-        from tickline.pipelines.access.catalog_sources import resolve_catalog
+        from tickline.pipelines.access.catalog.sources import resolve_catalog
         from tickline.store.store import Store
 
         chosen = store_tables.chosen_format("json" if json_output else table_format, out)
@@ -132,7 +132,7 @@ def verify(
     Nothing is changed. Exit code: 0 all is well, 1 something was found, 2 wrong usage.
     """
     with answering(debug):
-        from tickline.pipelines.access.verify import verify as run_verify
+        from tickline.pipelines.access.verify.verify import verify as run_verify
         from tickline.store.folder import StoreFolder
 
         with StoreFolder.open(store) as folder, Bar(quiet, "verifying") as bar:
@@ -254,7 +254,7 @@ def salt(
 ) -> None:
     """Print the salt of old address caches, for IP_HASH_SALT: made of the first line of 2019/10/01.log."""
     with answering(debug):
-        from tickline.pipelines.access.salt import make_salt
+        from tickline.pipelines.access.regions.salt import make_salt
 
         typer.echo(make_salt(raw))
 

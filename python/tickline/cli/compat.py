@@ -81,7 +81,7 @@ def reduce_all(
     """
     with answering(debug):
         from tickline.cli.compat_reduce import reduce_options
-        from tickline.pipelines.access.reduce import reduce
+        from tickline.pipelines.access.reduce.reduce import reduce
 
         options = reduce_options(
             raw, reduced, workers=workers, buffer_mb=buffer_mb, years=years, addresses=addresses
@@ -187,7 +187,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 def dandiset_totals(mapped: MappedFolder, quiet: Quiet = False, debug: Debug = False) -> None:
     """Write all_dandiset_totals.json from the summaries of the mapped dandisets."""
     with answering(debug):
-        from tickline.pipelines.access.mapped_totals import write_dataset_totals
+        from tickline.pipelines.access.mapped.totals import write_dataset_totals
 
         _tell_written(write_dataset_totals(mapped, "strict"), quiet)
 
@@ -196,7 +196,7 @@ def dandiset_totals(mapped: MappedFolder, quiet: Quiet = False, debug: Debug = F
 def archive_summaries(mapped: MappedFolder, quiet: Quiet = False, debug: Debug = False) -> None:
     """Write archive_summary_by_day.tsv and archive_summary_by_region.tsv: the sums of all dandisets."""
     with answering(debug):
-        from tickline.pipelines.access.mapped_summaries import write_archive_summaries
+        from tickline.pipelines.access.mapped.summaries import write_archive_summaries
 
         _tell_written(write_archive_summaries(mapped), quiet)
 
@@ -205,7 +205,7 @@ def archive_summaries(mapped: MappedFolder, quiet: Quiet = False, debug: Debug =
 def archive_totals(mapped: MappedFolder, quiet: Quiet = False, debug: Debug = False) -> None:
     """Write archive_totals.json from the summaries of the archive."""
     with answering(debug):
-        from tickline.pipelines.access.mapped_totals import write_archive_totals
+        from tickline.pipelines.access.mapped.totals import write_archive_totals
 
         _tell_written(write_archive_totals(mapped, "strict"), quiet)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from tickline.clients.opencage import OpenCage
 from tickline.errors import UsageError
-from tickline.pipelines.access.coordinates import (
+from tickline.pipelines.access.mapped.summaries import ARCHIVE_FILES, REGION, read_sums
+from tickline.pipelines.access.regions.coordinates import (
     Coordinates,
     read_coordinates,
     region_coordinates,
     sources_of_store,
     write_coordinates,
 )
-from tickline.pipelines.access.mapped_summaries import ARCHIVE_FILES, REGION, read_sums
 from tickline.progress import Progress
 
 __all__ = ["Updated", "update_coordinates"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tickline.discovery import strip_suffixes
 from tickline.filters import AccessRules, parse_years
-from tickline.pipelines.access.options import ReduceOptions
+from tickline.pipelines.access.reduce.options import ReduceOptions
 from tickline.pipelines.access.state import FOLDER, State
 
 __all__ = ["reduce_options"]

@@ -17,8 +17,8 @@ from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.export_tree import TreeReport
-    from tickline.pipelines.access.ingest_options import IngestReport
+    from tickline.pipelines.access.ingest.options import IngestReport
+    from tickline.pipelines.access.trees.tree import TreeReport
 
 __all__ = ["Done", "MapOptions", "bin_tree", "map_tree", "old_caches", "store_of"]
 
@@ -89,7 +89,7 @@ def bin_tree(reduced: Path, binned: Path, *, limit: int | None, phase: Phase) ->
     TicklineError
         The store or the tree cannot be written.
     """
-    from tickline.pipelines.access.export_reduced import export_binned
+    from tickline.pipelines.access.trees.reduced import export_binned
 
     _check_apart(binned, "the reduced logs", reduced)
     store = store_of(binned)
@@ -107,8 +107,8 @@ def bin_tree(reduced: Path, binned: Path, *, limit: int | None, phase: Phase) ->
 
 
 def _ingest(store: Path, form: str, raws: list[str], progress: Progress) -> "IngestReport":
-    from tickline.pipelines.access.ingest import ingest
-    from tickline.pipelines.access.ingest_options import IngestOptions
+    from tickline.pipelines.access.ingest.ingest import ingest
+    from tickline.pipelines.access.ingest.options import IngestOptions
     from tickline.progress import cores
 
     return ingest(str(store), raws, IngestOptions(form=form, threads=cores()), progress)
@@ -118,7 +118,7 @@ def _forms(store: Path) -> set[str]:
     """Return what forms the sources of a store have; none if there is no store yet."""
     if not (store / "store.toml").is_file():
         return set()
-    from tickline.pipelines.access.ingest_forms import forms_of
+    from tickline.pipelines.access.ingest.forms import forms_of
 
     with StoreFolder.open(store) as folder:
         return set(forms_of(folder.ledger))
@@ -128,8 +128,8 @@ def _wanted(reduced: Path, store: Path, limit: int | None) -> list[str]:
     """Return the folder of all tables, or the first new ones of them."""
     if limit is None:
         return [str(reduced)]
-    from tickline.pipelines.access.ingest_claims import stored_name
-    from tickline.pipelines.access.inputs import find_inputs
+    from tickline.pipelines.access.ingest.claims import stored_name
+    from tickline.pipelines.access.ingest.inputs import find_inputs
 
     known: set[str] = set()
     if (store / "store.toml").is_file():
@@ -201,10 +201,10 @@ class MapOptions:
     limit : int or None
         Of those, the first so many by name.
     catalog : str
-        As `tickline.pipelines.access.catalog_sources.resolve_catalog` takes it.
+        As `tickline.pipelines.access.catalog.sources.resolve_catalog` takes it.
     regions : tuple of str
-        As `tickline.pipelines.access.regions.update_regions` takes them; none: the lists of the old program,
-        its caches, and ipinfo, where the environment has what they need.
+        As `tickline.pipelines.access.regions.regions.update_regions` takes them; none: the lists of the old
+        program, its caches, and ipinfo, where the environment has what they need.
     """
 
     excluded: tuple[str, ...] = ()
@@ -269,10 +269,10 @@ def map_tree(binned: Path, mapped: Path, options: MapOptions, *, phase: Phase) -
         if done.problems:
             done.notes.append("nothing was mapped, because not all of the binned logs could be read.")
             return done
-    from tickline.pipelines.access.catalog import Catalog
-    from tickline.pipelines.access.catalog_sources import resolve_catalog
-    from tickline.pipelines.access.export_mapped import export_mapped
-    from tickline.pipelines.access.summary_options import SummaryOptions
+    from tickline.pipelines.access.catalog.catalog import Catalog
+    from tickline.pipelines.access.catalog.sources import resolve_catalog
+    from tickline.pipelines.access.mapped.export import export_mapped
+    from tickline.pipelines.access.summaries.options import SummaryOptions
 
     catalog = resolve_catalog(options.catalog, store, phase("asking for dandisets"))
     # Before anybody is asked for networks: a wrong name shall not wait for that.
@@ -290,8 +290,8 @@ def map_tree(binned: Path, mapped: Path, options: MapOptions, *, phase: Phase) -
 
 def _label(folder: StoreFolder, regions: tuple[str, ...], done: Done) -> None:
     """Give each requester a region, by the order of the old program: the first that knows one decides."""
-    from tickline.pipelines.access.region_ipinfo import ask_ipinfo
-    from tickline.pipelines.access.regions import label_requesters, update_regions
+    from tickline.pipelines.access.regions.ipinfo import ask_ipinfo
+    from tickline.pipelines.access.regions.regions import label_requesters, update_regions
 
     sources = list(regions)
     caches: list[str] = []

@@ -8,7 +8,7 @@ import typer
 
 from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes
 from tickline.errors import UsageError
-from tickline.pipelines.access.options import parse_bytes
+from tickline.pipelines.access.reduce.options import parse_bytes
 
 __all__ = ["app"]
 

@@ -13,7 +13,7 @@ from tickline.cli.common import console, human_bytes, plural, say_error
 from tickline.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.verify import Findings
+    from tickline.pipelines.access.verify.verify import Findings
     from tickline.store.store import Store
 
 __all__ = ["FORMATS", "chosen_format", "tell_findings", "tell_status", "wants_summaries", "write_result"]

@@ -8,8 +8,8 @@ from tickline.cli.common import console, human_bytes, plural, say_error
 from tickline.errors import printable
 
 if TYPE_CHECKING:
-    from tickline.pipelines.access.anonymize import Exported
-    from tickline.pipelines.access.reduce import Report
+    from tickline.pipelines.access.reduce.anonymize import Exported
+    from tickline.pipelines.access.reduce.reduce import Report
 
 __all__ = ["as_json", "tell", "tell_export"]
 

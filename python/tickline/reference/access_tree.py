@@ -1,8 +1,8 @@
 """Slow, obvious reference for one line of the tables that dandi_s3_log_parser made of access logs.
 
 Written from what version 0.4.2 of that program writes: tabs between fields, no quotes, times without a zone
-that are UTC, ``-`` in the place of a null. `tickline.pipelines.access.tree_reader` judges many lines at once;
-this says what is wrong with the one that it refuses.
+that are UTC, ``-`` in the place of a null. `ingest.tree_reader` judges many lines at once; this
+says what is wrong with the one that it refuses.
 """
 
 from __future__ import annotations

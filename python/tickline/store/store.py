@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pyarrow
 
     from tickline.pipelines.access.compact import Report as CompactReport
-    from tickline.pipelines.access.export_record import ExportReport
+    from tickline.pipelines.access.export.record import ExportReport
     from tickline.pipelines.access.forget import Forgotten
-    from tickline.pipelines.access.ingest_options import IngestReport
-    from tickline.pipelines.access.regions import Report as RegionsReport
-    from tickline.pipelines.access.summaries import Summaries
+    from tickline.pipelines.access.ingest.options import IngestReport
+    from tickline.pipelines.access.regions.regions import Report as RegionsReport
+    from tickline.pipelines.access.summaries.summaries import Summaries
     from tickline.pipelines.access.vacuum import Report as VacuumReport
-    from tickline.pipelines.access.verify import Findings
+    from tickline.pipelines.access.verify.verify import Findings
 
 __all__ = ["Store"]
 
@@ -146,8 +146,8 @@ class Store:
         TicklineError
             Another run is writing, or the store is damaged or newer.
         """
-        from tickline.pipelines.access.ingest import ingest
-        from tickline.pipelines.access.ingest_options import IngestOptions
+        from tickline.pipelines.access.ingest.ingest import ingest
+        from tickline.pipelines.access.ingest.options import IngestOptions
         from tickline.store.settings import WantedSettings
 
         wanted = WantedSettings.parse(
@@ -175,7 +175,7 @@ class Store:
         ----------
         sources : path or str
             ``FILE``, ``LABEL=FILE``, an ``https://`` address, or ``aws``, ``gcp``, ``github``, ``vpn``,
-            ``ipinfo``; see `tickline.pipelines.access.region_sources`.
+            ``ipinfo``; see `tickline.pipelines.access.regions.sources`.
         order : str
             ``"longest-prefix"`` or ``"first-wins"``, where several networks hold an address.
         address_hash : str, optional
@@ -186,7 +186,7 @@ class Store:
         UsageError, SourceError
             A file cannot be used; nothing was changed then.
         """
-        from tickline.pipelines.access.regions import update_regions
+        from tickline.pipelines.access.regions.regions import update_regions
 
         with self.folder.writing():
             texts = [os.fspath(one) for one in sources]
@@ -225,7 +225,7 @@ class Store:
         TicklineError
             The catalog or a file of the store cannot be used.
         """
-        from tickline.pipelines.access.summaries import summarize
+        from tickline.pipelines.access.summaries.summaries import summarize
 
         options = self._options(catalog, shared_content, restrict_to, exclude_datasets)
         self._summaries = summarize(self.folder, options)
@@ -256,10 +256,10 @@ class Store:
         TicklineError
             Another run is writing into `out`, or the disk is full.
         """
-        from tickline.pipelines.access.export import export_native
-        from tickline.pipelines.access.export_options import ExportOptions
+        from tickline.pipelines.access.export.native import export_native
+        from tickline.pipelines.access.export.options import ExportOptions
         from tickline.pipelines.access.report import refresh_report
-        from tickline.pipelines.access.summaries import summarize
+        from tickline.pipelines.access.summaries.summaries import summarize
 
         options = self._options(catalog, shared_content, restrict_to, exclude_datasets)
         self._summaries = summaries = summarize(self.folder, options)
@@ -274,7 +274,7 @@ class Store:
         restrict_to: Sequence[str],
         exclude_datasets: Sequence[str],
     ) -> Any:
-        from tickline.pipelines.access.summary_options import SummaryOptions
+        from tickline.pipelines.access.summaries.options import SummaryOptions
 
         place = None if catalog is None else Path(catalog)
         return SummaryOptions(place, shared_content, tuple(restrict_to), tuple(exclude_datasets))
@@ -364,7 +364,7 @@ class Store:
         Findings
             `clean` if all is well; else `found` names each file or row.
         """
-        from tickline.pipelines.access.verify import verify
+        from tickline.pipelines.access.verify.verify import verify
 
         return verify(self.folder, sample=sample, seed=seed)
 

@@ -8,7 +8,7 @@ from tickline.store.parts import import_arrow
 if TYPE_CHECKING:
     import pyarrow
 
-    from tickline.pipelines.access.summaries import Summaries
+    from tickline.pipelines.access.summaries.summaries import Summaries
 
 __all__ = ["SUMMARY_VIEWS", "summary_tables"]
 

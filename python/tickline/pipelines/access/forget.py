@@ -45,7 +45,7 @@ def forget_addresses(folder: "StoreFolder") -> Forgotten:
     TicklineError
         Another run is writing, a region file is missing (nothing was deleted), or a file cannot be deleted.
     """
-    from tickline.pipelines.access.regions import label_requesters
+    from tickline.pipelines.access.regions.regions import label_requesters
 
     private = folder.path / "private"
     try:

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tickline.errors import TicklineError
-from tickline.pipelines.access.catalog_sources import is_elsewhere, resolve_catalog
-from tickline.pipelines.access.export_options import ExportOptions
-from tickline.pipelines.access.export_record import (
+from tickline.pipelines.access.catalog.sources import is_elsewhere, resolve_catalog
+from tickline.pipelines.access.export.options import ExportOptions
+from tickline.pipelines.access.export.record import (
     ExportReport,
     check_out,
     refuse_other_layout,
     unchanged_export,
 )
-from tickline.pipelines.access.ingest import ingest
-from tickline.pipelines.access.ingest_options import IngestOptions, IngestReport
+from tickline.pipelines.access.ingest.ingest import ingest
+from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 
@@ -34,12 +34,12 @@ class RunOptions:
     Attributes
     ----------
     catalog : str, optional
-        A file, an address on the web, or ``dandi``, see `tickline.pipelines.access.catalog_sources`.
+        A file, an address on the web, or ``dandi``, see `tickline.pipelines.access.catalog.sources`.
     export : ExportOptions
         Without the catalog; its layout is the native one.
     regions : tuple of str
-        Region sources to take first, as `tickline.pipelines.access.regions` knows them; none: those the store
-        has.
+        Region sources to take first, as `tickline.pipelines.access.regions.regions` knows them; none: those
+        the store has.
     address_hash : str, optional
         How addresses stand in old caches among `regions`.
     relabel : bool
@@ -122,8 +122,8 @@ def export_store(
     """Write the native export of a store as it is now, unless the one that is there is that already."""
     if (unchanged := unchanged_export(folder, options, out)) is not None:
         return unchanged
-    from tickline.pipelines.access.export import export_native
-    from tickline.pipelines.access.summaries import summarize
+    from tickline.pipelines.access.export.native import export_native
+    from tickline.pipelines.access.summaries.summaries import summarize
 
     summaries = summarize(folder, options.summaries, phase("summarizing").reach)
     return export_native(folder, summaries, options, out, phase("exporting").reach)
@@ -131,7 +131,7 @@ def export_store(
 
 def _take_regions(store: str, options: RunOptions) -> list[str]:
     """Take the region files before the logs: a store without addresses gives its labels as they come in."""
-    from tickline.pipelines.access.regions import in_use, update_regions
+    from tickline.pipelines.access.regions.regions import in_use, update_regions
 
     with StoreFolder.open_or_create(store, options.ingest.wanted) as folder:
         if in_use(folder, options.regions):
@@ -160,7 +160,7 @@ def _with_catalog(store: str, options: RunOptions, phase: Callable[[str], Progre
 
 
 def _ask_ipinfo(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[str]:
-    from tickline.pipelines.access.region_ipinfo import ask_ipinfo
+    from tickline.pipelines.access.regions.ipinfo import ask_ipinfo
 
     with folder.writing():
         problem = ask_ipinfo(folder, progress=phase("asking ipinfo")).problem
@@ -178,7 +178,7 @@ def _compact(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[str]
 
 
 def _label_again(folder: StoreFolder) -> None:
-    from tickline.pipelines.access.regions import label_requesters
+    from tickline.pipelines.access.regions.regions import label_requesters
 
     with folder.writing():
         label_requesters(folder, relabel=True)

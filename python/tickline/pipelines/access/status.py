@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickline.pipelines.access.compact import needs_compaction
-from tickline.pipelines.access.ingest_forms import forms_of
+from tickline.pipelines.access.ingest.forms import forms_of
 from tickline.store.ledger import Snapshot
 from tickline.store.merge import open_part
 

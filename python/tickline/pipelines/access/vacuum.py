@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.files import TEMPORARY_PREFIX, Folders, remove_temporary
-from tickline.pipelines.access.summary_cache import CATALOGS, CacheFolder, lock_cache
+from tickline.pipelines.access.summaries.cache import CATALOGS, CacheFolder, lock_cache
 
 if TYPE_CHECKING:
     from tickline.store.folder import StoreFolder

@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from tickline.pipelines.access.privacy import HIDDEN
-from tickline.pipelines.access.region_labels import OTHER
+from tickline.pipelines.access.privacy.privacy import HIDDEN
+from tickline.pipelines.access.regions.labels import OTHER
 
 __all__ = ["Rule", "meanings", "rule_of"]
 
-# The sentences of `tickline.pipelines.access.privacy.Privacy.about`, as they stand in provenance.json.
+# The sentences of `Privacy.about` (tickline.pipelines.access.privacy), as they stand in provenance.json.
 _FIXED = re.compile(r"fixed: .* fewer than (\d{1,18}) requesters, .* multiples of (\d{1,18})")
 _STRICT = re.compile(r"strict: counts below (\d{1,18}) .* multiples of (\d{1,18}), .*")
 

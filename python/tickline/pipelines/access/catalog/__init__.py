@@ -1,0 +1,1 @@
+"""Which dataset owns what."""

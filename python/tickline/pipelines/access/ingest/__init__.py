@@ -1,0 +1,1 @@
+"""Raw logs and old trees into a store."""

@@ -1,0 +1,1 @@
+"""What is withheld or rounded before numbers are published, and the audit of what was."""

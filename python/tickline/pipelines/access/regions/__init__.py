@@ -1,0 +1,1 @@
+"""Where requests come from, and where that is on the map."""

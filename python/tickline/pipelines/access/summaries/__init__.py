@@ -1,0 +1,1 @@
+"""Sums of a store by day, week, region, asset, type and dataset."""

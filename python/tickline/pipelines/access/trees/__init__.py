@@ -1,0 +1,1 @@
+"""Trees that hold addresses: reduced, binned, extraction."""

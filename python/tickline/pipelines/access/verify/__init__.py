@@ -1,0 +1,1 @@
+"""Checks of a store: files, ledger, sums, and sources read again."""
