@@ -78,7 +78,7 @@ def test_it_runs_as_a_module_and_as_a_command() -> None:
     )
     assert "access" in as_module.stdout
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name="tickline")
-    assert entry.value == "tickline.cli:main"
+    assert entry.value == "tickline.__main__:main"
 
 
 def test_an_extra_exists_for_every_optional_dependency() -> None:

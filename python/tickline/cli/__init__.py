@@ -1,13 +1,30 @@
 """The command line: arguments only; the work is done in `tickline.pipelines` and by the subjects."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from tickline.cli import access, compat, fake
+from tickline.cli import access, fake
 
 __all__ = ["app", "main"]
+
+
+class _OldNames(TyperGroup):
+    """The group ``compat``, built when it is called: its options would cost every command 10 ms."""
+
+    def _whole(self) -> TyperGroup:
+        from tickline.cli.compat import app as old_names
+
+        return typer.main.get_group(old_names)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return self._whole().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._whole().get_command(ctx, cmd_name)
+
 
 app = typer.Typer(
     name="tickline",
@@ -20,7 +37,12 @@ app = typer.Typer(
 )
 app.add_typer(access.app, name="access")
 app.add_typer(fake.app, name="fake")
-app.add_typer(compat.app, name="compat")
+app.add_typer(
+    typer.Typer(cls=_OldNames),
+    name="compat",
+    help="The commands of dandi_s3_log_parser under their old names.",
+    no_args_is_help=True,
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,6 +77,6 @@ class _NoPandas:
 
 
 def main() -> None:
-    """Run the command line; the entry point of the `tickline` script."""
+    """Run the command line; called by `tickline.__main__`."""
     sys.meta_path.insert(0, _NoPandas())
     app()

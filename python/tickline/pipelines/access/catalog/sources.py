@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.files import Folders, sha256_of, write_whole
-from tickline.pipelines.access.catalog.catalog import load_catalog
-from tickline.pipelines.access.summaries.cache import CATALOGS, lock_cache
 from tickline.progress import Progress
 
 if TYPE_CHECKING:
@@ -69,6 +67,9 @@ def resolve_catalog(
         return Path(text)
     if not (store / "store.toml").is_file():
         raise UsageError("is no store", where=str(store), hint="Make it first: a catalog is kept in it.")
+    # Not at the top: most catalogs are files, and a run that finds nothing new shall be over soon.
+    from tickline.pipelines.access.summaries.cache import CATALOGS, lock_cache
+
     folder = store / "cache" / CATALOGS
     try:
         Folders().make(folder)
@@ -148,6 +149,8 @@ def _check(catalog: Path) -> None:
 
     A file may be empty on purpose; from elsewhere that is a mistake, which would empty the whole export.
     """
+    from tickline.pipelines.access.catalog.catalog import load_catalog
+
     if not load_catalog(catalog).entries:
         hint = "Check that the address is the right one."
         raise TicklineError("the catalog cannot be used: it holds no content", hint=hint)

@@ -17,8 +17,6 @@ from tickline.files import Folders, WholeFile, remove_temporary, sha256_of
 from tickline.ip import MODES
 from tickline.pipelines.access.regions.file import CACHES, RegionFile
 from tickline.pipelines.access.regions.labels import UNDETERMINED
-from tickline.pipelines.access.regions.requesters import Requester, answered, requesters, write_labels
-from tickline.pipelines.access.regions.services import Known, fetched
 from tickline.pipelines.access.regions.sources import (
     DEFAULT_LABEL,
     IPINFO,
@@ -33,6 +31,8 @@ from tickline.store.ledger_schema import put, update
 if TYPE_CHECKING:
     from tickline.clients.http import HttpClient
     from tickline.pipelines.access.regions.lookup import Labeler
+    from tickline.pipelines.access.regions.requesters import Requester
+    from tickline.pipelines.access.regions.services import Known
     from tickline.store.folder import StoreFolder
 
 __all__ = ["ADDRESS_HASHES", "LabelCounts", "Report", "in_use", "label_requesters", "update_regions"]
@@ -136,6 +136,8 @@ def update_regions(
     if not sources:
         hint = f"Name at least one FILE, LABEL=FILE, URL, or {', '.join([*SERVICES, IPINFO])}."
         raise UsageError("no file is named", where="source", hint=hint)
+    from tickline.pipelines.access.regions.services import fetched
+
     with fetched(folder, [Wanted.from_text(text) for text in sources], client) as (wanted, answers):
         files = _read_all(folder, wanted, address_hash)
         _copy_all(folder.path, files)
@@ -251,7 +253,7 @@ def _copy(new: _New, target: Path, folders: Folders) -> None:
         sink.abort()
 
 
-def _record(folder: "StoreFolder", files: Sequence[_New], order: str, answers: Mapping[str, Known]) -> int:
+def _record(folder: "StoreFolder", files: Sequence[_New], order: str, answers: "Mapping[str, Known]") -> int:
     """Write the list into the ledger; content that was there before keeps its id."""
     added = 0
     with folder.ledger.transaction() as db:
@@ -311,6 +313,8 @@ def label_requesters(folder: "StoreFolder", *, relabel: bool = False) -> LabelCo
     TicklineError
         A snapshot file is missing or damaged. What was labelled before stays.
     """
+    from tickline.pipelines.access.regions.requesters import requesters
+
     counts = LabelCounts()
     unlabelled = folder.ledger.unlabelled()
     if not unlabelled and not relabel:
@@ -331,10 +335,12 @@ def label_requesters(folder: "StoreFolder", *, relabel: bool = False) -> LabelCo
     return counts
 
 
-def _label_again(folder: "StoreFolder", labeler: "Labeler", batch: Sequence[Requester]) -> int:
+def _label_again(folder: "StoreFolder", labeler: "Labeler", batch: "Sequence[Requester]") -> int:
     """Look a batch up anew, and return how many labels changed."""
     addresses = folder.pseudonyms().addresses([one.id for one in batch])
     labels, snapshots = labeler.labels(addresses)
+    from tickline.pipelines.access.regions.requesters import answered, write_labels
+
     by_ipinfo = answered(folder, [IPINFO])
     found = [
         (one, label, snapshot)
