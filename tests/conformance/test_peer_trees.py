@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.peer_extractions import EXTRACTIONS
 from tickline.filters import AccessRules
 from tickline.pipelines.access.ingest.ingest import ingest
 from tickline.pipelines.access.ingest.options import IngestOptions
@@ -32,21 +33,6 @@ from tickline.store.settings import WantedSettings
 pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
 
-# Where the logs are, where what was expected is, and whether keys are taken as DANDI does.
-EXTRACTIONS = {
-    "generic": ("example_logs", "expected_output", False),
-    "dandi": ("dandi_variant_head/example_logs", "dandi_variant_head/expected_output", True),
-    "generic, older": (
-        "history_0d9a7fc_parent/test_generic_logs",
-        "history_0d9a7fc_parent/expected_generic_output",
-        False,
-    ),
-    "dandi, older": (
-        "history_0d9a7fc_parent/test_dandi_logs",
-        "history_0d9a7fc_parent/expected_dandi_output",
-        True,
-    ),
-}
 OTHER_NAMES = {"full_ips.txt": "ips.txt"}
 NOT_OURS = {"indexed_ips.txt"}
 

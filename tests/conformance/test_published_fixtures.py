@@ -44,8 +44,9 @@ def store(access, tmp_path):
     """Return a function: logs into a store, everybody given a region, its summaries exported."""
     pytest.importorskip("duckdb")
     folder_of = importlib.import_module("tickline.store.folder").StoreFolder
-    export = importlib.import_module("tickline.pipelines.access.export.published").export_published
-    summarize = importlib.import_module("tickline.pipelines.access.summaries.summaries").summarize
+    export = importlib.import_module("tickline.pipelines.access.export.profiles").export_profile
+    export_of = importlib.import_module("tickline.pipelines.access.export.options").ExportOptions
+    progress = importlib.import_module("tickline.progress").Progress
     options_of = importlib.import_module("tickline.pipelines.access.summaries.options").SummaryOptions
 
     def run(logs: Path, out: Path, *, catalog=None, label: str | None = None, **options) -> None:
@@ -59,7 +60,8 @@ def store(access, tmp_path):
                 with folder.writing(), folder.ledger.transaction():
                     folder.ledger.set_labels((number, label, None) for number in folder.ledger.unlabelled())
             chosen = options_of(catalog=catalog)
-            export(folder, summarize(folder, chosen), chosen, out, compat="strict", **options)
+            whole = export_of(chosen, "s3-log-extraction", "strict", **options)
+            export(folder, whole, out, lambda _: progress())
 
     return run
 

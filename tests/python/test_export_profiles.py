@@ -84,6 +84,19 @@ def test_the_same_export_again_writes_nothing(tmp_path: Path, store: Path) -> No
         assert again.unchanged == first.written
 
 
+def test_the_list_of_odd_names_is_one_of_the_files_of_a_tree(tmp_path: Path, store: Path) -> None:
+    raw = tmp_path / "odd"
+    raw.mkdir()
+    (raw / "2024-05-02.log").write_text(line(1, key="../up") + "\n")
+    take(store, raw, settle_s=0)
+    options: dict[str, object] = {"profile": "s3-log-extraction", "with_addresses": True}
+    first = export(store, tmp_path / "out", **options)
+    assert (tmp_path / "out/extraction/names.tsv").is_file()
+    assert (first.written, first.unchanged) == (len(files(tmp_path / "out")), 0)
+    again = export(store, tmp_path / "out", **options)
+    assert (again.written, again.unchanged) == (0, first.written)
+
+
 def test_another_rule_of_privacy_is_another_export(tmp_path: Path, store: Path) -> None:
     out = tmp_path / "out"
     for rule, requests in (("exact", 40), ("fixed", 40), ("strict", "<50"), ("exact", 40)):

@@ -21,6 +21,7 @@ from python.summaries_support import (
 from reference.access_summaries_reference import Row, requesters_of, summaries, totals
 from tickline.access import Store
 from tickline.errors import UsageError
+from tickline.pipelines.access.export.options import ExportOptions
 from tickline.pipelines.access.export.published import export_published
 from tickline.pipelines.access.export.record import ExportReport
 from tickline.pipelines.access.regions.labels import OTHER
@@ -33,7 +34,8 @@ from tickline.store.folder import StoreFolder
 def _export(store: StoreFolder, out: Path, *, catalog: Path | None = None, **options: Any) -> ExportReport:
     chosen = {name: options.pop(name) for name in ("restrict_to", "exclude_datasets") if name in options}
     wanted = SummaryOptions(catalog=catalog, **chosen)
-    return export_published(store, summarize(store, wanted), wanted, out, **options)
+    export = ExportOptions(wanted, "s3-log-extraction", **options)
+    return export_published(store, summarize(store, wanted), export, out)
 
 
 def _with_regions(store: StoreFolder, folder: Path) -> None:

@@ -151,7 +151,8 @@ def test_with_the_store_it_is_asked_who_is_behind_a_cell(tmp_path: Path, layout:
             export_native(store, summaries, ExportOptions(options), tmp_path / "out")
         else:
             # That rule looks at requests: 200 of two people are many to it.
-            export_published(store, summaries, options, tmp_path / "out", privacy="strict")
+            published = ExportOptions(options, "s3-log-extraction", privacy="strict")
+            export_published(store, summaries, published, tmp_path / "out")
         found = {(risk.kind, risk.file, risk.row, risk.measure) for risk in audit(tmp_path / "out", store)}
     expected = {
         (SMALL, "summaries/d2/by_day.tsv", "2024-05-02", "number_of_requests"),
@@ -183,7 +184,9 @@ def test_an_export_under_the_rule_fixed_is_clean(tmp_path: Path) -> None:
     options = SummaryOptions()
     with open_store(tmp_path / "store") as store:
         add(store, _rows())
-        export_published(store, summarize(store, options), options, tmp_path / "out")
+        export_published(
+            store, summarize(store, options), ExportOptions(options, "s3-log-extraction"), tmp_path / "out"
+        )
         found = audit(tmp_path / "out", store)
     assert [risk for risk in found if risk.kind != DOMINANCE] == []
 

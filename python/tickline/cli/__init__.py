@@ -1,6 +1,7 @@
 """The command line: arguments only; the work is done in `tickline.pipelines` and by the subjects."""
 
 import sys
+from functools import cached_property
 from typing import Annotated, Any
 
 import typer
@@ -14,16 +15,17 @@ __all__ = ["app", "main"]
 class _OldNames(TyperGroup):
     """The group ``compat``, built when it is called: its options would cost every command 10 ms."""
 
+    @cached_property
     def _whole(self) -> TyperGroup:
         from tickline.cli.compat import app as old_names
 
         return typer.main.get_group(old_names)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return self._whole().list_commands(ctx)
+        return self._whole.list_commands(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self._whole().get_command(ctx, cmd_name)
+        return self._whole.get_command(ctx, cmd_name)
 
 
 app = typer.Typer(

@@ -17,6 +17,7 @@ from pathlib import Path
 from tickline.clients.dandi import DRAFT, DandiClient, Version, steadily
 from tickline.errors import SourceError
 from tickline.files import Folders, WholeFile
+from tickline.pipelines.access.export.names import escape_controls
 
 __all__ = ["build_catalog"]
 
@@ -89,7 +90,7 @@ def _fetch(client: DandiClient, version: Version, path: Path) -> None:
             sink.write(f"{_MODIFIED}{version.modified}\n".encode())
             for assets in client.assets(version, path.with_name(f"{version.name}.pages")):
                 rows = [
-                    f"{asset.content_id}\t{version.dandiset}\t{version.name}\t{_escaped(asset.path)}\n"
+                    f"{asset.content_id}\t{version.dandiset}\t{version.name}\t{escape_controls(asset.path)}\n"
                     for asset in assets
                 ]
                 sink.write("".join(rows).encode())
@@ -101,13 +102,6 @@ def _fetch(client: DandiClient, version: Version, path: Path) -> None:
 
     steadily(attempt)
     folders.sync()
-
-
-def _escaped(path: str) -> str:
-    """Return a path without tabs and line ends: control characters become ``%XX``, as in exported tables."""
-    if path.isprintable():
-        return path
-    return "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in path)
 
 
 def _write(target: Path, files: Sequence[Path]) -> None:

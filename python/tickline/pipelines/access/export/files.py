@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickline import _core
 from tickline.files import Folders, WholeFile, remove_temporary
+from tickline.pipelines.access.export.names import escape_controls
 from tickline.pipelines.access.export.record import Entry, ExportRecord, key_of
 from tickline.pipelines.access.export.withheld import WithheldFrame
 from tickline.pipelines.access.summaries.frames import Frame, LongFrame, schema_of
@@ -291,9 +292,5 @@ def escaped(column: "pyarrow.ChunkedArray") -> "pyarrow.ChunkedArray":
     odd = pc.match_substring_regex(column, _CONTROL)
     if not pc.any(odd).as_py():
         return column
-    texts = [_escape(text) for text in column.filter(odd).to_pylist()]
+    texts = [escape_controls(text) for text in column.filter(odd).to_pylist()]
     return pc.replace_with_mask(column.combine_chunks(), odd.combine_chunks(), pa.array(texts, column.type))
-
-
-def _escape(text: str) -> str:
-    return "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)

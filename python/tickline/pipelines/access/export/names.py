@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-__all__ = ["folded", "folder_names", "path_names"]
+__all__ = ["escape_controls", "folded", "folder_names", "path_names"]
 
 _LONGEST_BYTES = 200
 # Linux takes 4,096 bytes for a whole path; the output folder needs some of them.
@@ -27,6 +27,13 @@ _LONGEST_PATH_BYTES = 2_000
 _EMPTY = "%empty"
 _TOO_LONG = "%long"
 _ODD = frozenset(map(chr, range(0x20))) | frozenset("\x7f/\\%~")
+
+
+def escape_controls(text: str) -> str:
+    """Return a text as it stands in an exported table: control characters become ``%XX``."""
+    if text.isprintable():
+        return text
+    return "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
 
 
 def folder_names(names: Iterable[str], *, reserved: Collection[str] = ("archive",)) -> dict[str, str]:

@@ -16,7 +16,7 @@ from tickline import accounting
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.pipelines.access.catalog.catalog import UNDETERMINED
 from tickline.pipelines.access.export.files import OutputFolder
-from tickline.pipelines.access.export.names import folder_names
+from tickline.pipelines.access.export.names import escape_controls, folder_names
 from tickline.pipelines.access.export.options import ExportOptions
 from tickline.pipelines.access.export.record import (
     FORMAT,
@@ -179,7 +179,7 @@ def _totals(summaries: Summaries, chosen: list[str], privacy: Privacy | None) ->
 
 def _names(folders: dict[str, str]) -> bytes:
     rows = [("folder", "dataset"), *sorted((place, name) for name, place in folders.items())]
-    return "".join(f"{_field(place)}\t{_field(name)}\n" for place, name in rows).encode()
+    return "".join(f"{escape_controls(place)}\t{escape_controls(name)}\n" for place, name in rows).encode()
 
 
 def _files(stale: list[str], folders: dict[str, str], archive: bool) -> Iterator[tuple[str, str | None]]:
@@ -204,10 +204,6 @@ def _write_frames(
     for table, frame in frames.items():
         shown = frame if privacy is None else WithheldFrame(frame, privacy, table, dataset)
         output.write_frame(f"{place}/{table}", dataset, tables[table], shown)
-
-
-def _field(text: str) -> str:
-    return "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
 
 
 def _json(value: Any) -> bytes:

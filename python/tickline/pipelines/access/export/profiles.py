@@ -104,17 +104,7 @@ def _summaries(
     from tickline.pipelines.access.summaries.summaries import summarize
 
     summaries = summarize(folder, options.summaries, phase("summarizing").reach)
-    return export_published(
-        folder,
-        summaries,
-        options.summaries,
-        out,
-        compat=options.compat,
-        privacy=options.privacy_rule,
-        threshold=options.threshold,
-        rounding=options.rounding,
-        progress=phase("exporting").reach,
-    )
+    return export_published(folder, summaries, options, out, phase("exporting").reach)
 
 
 def _mapped(

@@ -17,16 +17,15 @@ What ``strict`` cannot repeat is listed in ``tests/conformance/test_published_fi
 from collections.abc import Callable
 from pathlib import Path
 
-from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
+from tickline.errors import SourceError, TicklineError, explain_os_error
 from tickline.pipelines.access.export.files import OutputFolder
-from tickline.pipelines.access.export.names import folder_names
+from tickline.pipelines.access.export.names import escape_controls, folder_names
 from tickline.pipelines.access.export.native import chosen_datasets
-from tickline.pipelines.access.export.options import COMPAT, ExportOptions
+from tickline.pipelines.access.export.options import ExportOptions
 from tickline.pipelines.access.export.published_strict import StrictTables
 from tickline.pipelines.access.export.published_tables import FixedTables, json_text, row_text
 from tickline.pipelines.access.export.record import ExportRecord, ExportReport, check_out, made_of
 from tickline.pipelines.access.privacy.plan import plan
-from tickline.pipelines.access.summaries.options import SummaryOptions
 from tickline.pipelines.access.summaries.summaries import Summaries
 from tickline.store.folder import StoreFolder
 
@@ -42,13 +41,8 @@ PROFILE = "s3-log-extraction"
 def export_published(
     folder: StoreFolder,
     summaries: Summaries,
-    options: SummaryOptions,
+    options: ExportOptions,
     out: Path,
-    *,
-    compat: str = "fixed",
-    privacy: str | None = None,
-    threshold: int = 10,
-    rounding: int = 20,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExportReport:
     """Write the summaries of a store as s3-log-extraction lays them out.
@@ -59,16 +53,10 @@ def export_published(
         The open store.
     summaries : Summaries
         What `summarize` returned for the same options.
-    options : SummaryOptions
-        `restrict_to` and `exclude_datasets` choose the datasets; the archive is always whole.
+    options : ExportOptions
+        Its profile is this one. The choice of datasets in it leaves the archive whole.
     out : Path
         Made if it does not exist.
-    compat : str, default "fixed"
-        ``fixed`` or ``strict``, see above.
-    privacy : str, optional
-        See `tickline.pipelines.access.privacy.privacy`; by default the same word as `compat`.
-    threshold, rounding : int
-        Of the rule ``fixed``.
     progress : callable, optional
         Called with datasets done and datasets to do.
 
@@ -81,22 +69,17 @@ def export_published(
     """
     options.check()
     check_out(out, folder.path)
-    rule = privacy or compat
-    if compat not in COMPAT:
-        raise UsageError(f"{compat!r} is none of {', '.join(COMPAT)}", where="compat")
-    if compat == "strict" and rule == "fixed":
-        what = "the rule 'fixed' looks at all tables together, compat 'strict' adds up rounded ones"
-        raise UsageError(what, where="privacy", hint="Choose privacy strict or exact, or compat fixed.")
-    chosen = chosen_datasets(summaries.datasets, options)
-    rules = plan(summaries, rule=rule, threshold=threshold, rounding=rounding)
-    tables = (StrictTables if compat == "strict" else FixedTables)(folder, summaries, rules, options)
+    chosen = chosen_datasets(summaries.datasets, options.summaries)
+    rule = options.privacy_rule
+    rules = plan(summaries, rule=rule, threshold=options.threshold, rounding=options.rounding)
+    kind = StrictTables if options.compat == "strict" else FixedTables
+    tables = kind(folder, summaries, rules, options.summaries)
     report = ExportReport()
-    whole = ExportOptions(options, PROFILE, compat, rule, threshold, rounding)
-    made = made_of(folder, summaries.commit, summaries.epoch, summaries.catalog_file, whole)
-    words = " ".join(map(str, whole.rules))
+    made = made_of(folder, summaries.commit, summaries.epoch, summaries.catalog_file, options)
+    words = " ".join(map(str, options.rules))
     try:
-        with ExportRecord(out, PROFILE) as record:
-            record.begin(whole)
+        with ExportRecord(out, options.profile) as record:
+            record.begin(options)
             with OutputFolder(record, made, report.written, report.unchanged, report.removed) as output:
                 _write(output, folder, summaries, tables, words, chosen, progress)
             report.digest = record.digest()
@@ -147,14 +130,7 @@ def _write(
         output.finish(None, versions[None])
     for place, data in documents.items():
         output.write_bytes(place, data)
-    names = sorted((place, name) for name, place in folders.items())
-    output.write_bytes(_NAMES, b"".join(map(row_text, [("folder", "dataset"), *map(_shown, names)])))
+    names = sorted((escape_controls(place), escape_controls(name)) for name, place in folders.items())
+    output.write_bytes(_NAMES, b"".join(map(row_text, [("folder", "dataset"), *names])))
     if progress is not None:
         progress(len(chosen), len(chosen))
-
-
-def _shown(pair: tuple[str, str]) -> tuple[str, ...]:
-    return tuple(
-        "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
-        for text in pair
-    )

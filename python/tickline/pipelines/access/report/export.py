@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from tickline.errors import TicklineError, printable
+from tickline.pipelines.access.export.names import escape_controls
 from tickline.pipelines.access.report.rules import Rule, rule_of
 
 __all__ = ["ASSETS_SHOWN", "UNDETERMINED", "Dataset", "Export", "Measures", "Row", "read_export", "total_of"]
@@ -279,11 +280,6 @@ def _check_accounting(folder: _Folder, file: str, counts: object) -> None:
 # ---- the datasets' assets ----------------------------------------------------------------------------------
 
 
-def _escaped(name: str) -> str:
-    """Write a name as it stands in ``names.tsv``: control bytes are ``%XX``."""
-    return "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in name)
-
-
 def _folders(folder: _Folder) -> dict[str, list[str]]:
     """Return the folders of each dataset, by its name as it stands in ``names.tsv``."""
     header, *lines = folder.text("names.tsv").removesuffix("\n").split("\n")
@@ -341,7 +337,7 @@ def _assets(folder: _Folder, datasets: Sequence[Dataset]) -> tuple[tuple[Row, ..
     number = 0
     places = _folders(folder)
     for dataset in datasets:
-        table = _assets_of(folder, dataset, places.get(_escaped(dataset.name), []))
+        table = _assets_of(folder, dataset, places.get(escape_controls(dataset.name), []))
         number += table.num_rows
         rows = (Row((dataset.name, *row.of), row.measures) for row in _rows(_top_of(table), "asset_path"))
         best = heapq.nsmallest(ASSETS_SHOWN, [*best, *rows], key=_most_bytes)

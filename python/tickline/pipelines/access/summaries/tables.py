@@ -1,12 +1,12 @@
 """The tables of the summaries, read from the cache when they are asked for."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tickline.errors import TicklineError, UsageError
 from tickline.pipelines.access.catalog.catalog import NO_PATH, UNDETERMINED, Catalog
+from tickline.pipelines.access.regions.labels import count_places
 from tickline.pipelines.access.summaries.assets import TYPES
 from tickline.pipelines.access.summaries.cache import Arrays, CacheFolder, DamagedCacheError, State
 from tickline.pipelines.access.summaries.frames import (
@@ -46,7 +46,6 @@ ARCHIVE_TABLES = {
 
 Totals = dict[str, int]
 
-_COUNTRY = re.compile(r"[A-Z]{2}")
 # So many rows of weeks and assets are held at a time, unless one dataset alone has more.
 _ROWS_AT_A_TIME = 2**21
 _Result = TypeVar("_Result")
@@ -255,15 +254,14 @@ class _Reader:
     def totals(self, dataset: str | None) -> Totals:
         labels, sums = self._regions(self.number(dataset))
         numbers = [int(number) for number in sums.sum(axis=1, dtype="uint64")]
-        countries = {first for label in labels if _COUNTRY.fullmatch(first := label.split("/")[0])}
-        places = {label for label in labels if "/" in label or _COUNTRY.fullmatch(label)}
+        regions, countries = count_places(labels)
         return {
             "total_bytes_sent": numbers[0],
             "number_of_requests": numbers[1],
             "number_of_downloads": numbers[2],
             "number_of_requesters": numbers[3],
-            "number_of_unique_regions": len(places),
-            "number_of_unique_countries": len(countries),
+            "number_of_unique_regions": regions,
+            "number_of_unique_countries": countries,
         }
 
     def undetermined(self) -> Totals:

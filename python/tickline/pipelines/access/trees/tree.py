@@ -186,8 +186,8 @@ class _Run:
                 self._write(files, everything=days is None)
                 self._write_names(files)
                 self._report.written = files.written
-        # The list of names is written, and no file of a subject.
-        self._report.unchanged = max(self._record.count_files() - self._report.written, 0)
+        files_in_all = self._record.count_files() + (self._record.meta().get("list") == "written")
+        self._report.unchanged = files_in_all - self._report.written
         if self._folder.ledger.state()[1] != int(made_of["epoch"]):
             what = "sources were replaced or regions changed while the tree was written"
             raise TicklineError(what, where=str(self._folder.path), hint="Run this again.")
