@@ -1,31 +1,13 @@
 """The command line: arguments only; the work is done in `tickline.pipelines` and by the subjects."""
 
 import sys
-from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from tickline.cli import access, fake
+from tickline.cli.groups import add_group
 
 __all__ = ["app", "main"]
-
-
-class _OldNames(TyperGroup):
-    """The group ``compat``, built when it is called: its options would cost every command 10 ms."""
-
-    @cached_property
-    def _whole(self) -> TyperGroup:
-        from tickline.cli.compat import app as old_names
-
-        return typer.main.get_group(old_names)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return self._whole.list_commands(ctx)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self._whole.get_command(ctx, cmd_name)
 
 
 app = typer.Typer(
@@ -37,13 +19,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(access.app, name="access")
-app.add_typer(fake.app, name="fake")
-app.add_typer(
-    typer.Typer(cls=_OldNames),
-    name="compat",
-    help="The commands of dandi_s3_log_parser under their old names.",
-    no_args_is_help=True,
+add_group(app, "access", "S3 server access logs.")
+add_group(app, "fake", "Make logs to try things on, with the true answers.")
+add_group(
+    app,
+    "compat",
+    "The commands of dandi_s3_log_parser, under their old names.",
+    epilog="Example: `tickline compat install --bin ~/.local/bin`",
 )
 
 

@@ -16,7 +16,7 @@ from tickline.progress import cores
 
 __all__ = ["app"]
 
-app = typer.Typer(help="S3 server access logs.", no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(rich_markup_mode="markdown")
 rejects_app = typer.Typer(help="Lines that were rejected.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(rejects_app, name="rejects")
 access_run.register(app)

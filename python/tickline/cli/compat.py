@@ -15,12 +15,7 @@ from tickline.errors import TicklineError, UsageError, printable
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="The commands of dandi_s3_log_parser, under their old names.",
-    epilog="Example: `tickline compat install --bin ~/.local/bin`",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 _MOST_NAMED = 10
 

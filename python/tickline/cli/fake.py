@@ -12,11 +12,7 @@ from tickline.pipelines.access.reduce.options import parse_bytes
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Make logs to try things on, with the true answers.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 # `tickline.fake` has it as FIRST_DAY; it is imported when it is used, because numpy takes its time.
 _START = datetime(2024, 2, 28)  # noqa: DTZ001
