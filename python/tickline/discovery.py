@@ -20,6 +20,7 @@ __all__ = [
     "Wanted",
     "discover",
     "is_log_name",
+    "is_s3",
     "natural_key",
     "strip_suffixes",
 ]
@@ -226,3 +227,8 @@ def discover(
     walk.follow_links()
     walk.found.files.sort(key=lambda found: natural_key(found.name))
     return walk.found
+
+
+def is_s3(text: str) -> bool:
+    """Tell whether `text` is meant as an address in S3 rather than as a path."""
+    return text[:5].lower() == "s3://" or text[:4].lower() == "s3:/"

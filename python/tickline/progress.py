@@ -1,11 +1,8 @@
-"""What long runs share: where they tell how far they are, and threads that can be none."""
+"""What long runs share: where they tell how far they are, and how many cores they may use."""
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import Any
 
-__all__ = ["Progress", "WorkHere", "cores"]
+__all__ = ["Progress", "cores"]
 
 
 class Progress:
@@ -19,18 +16,6 @@ class Progress:
 
     def reach(self, done: int, total: int) -> None:
         """So many of `total` are done; for what is counted in something else than bytes."""
-
-
-class WorkHere(Executor):
-    """Does the work at once: one thread is this one, and no other writes beside it."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(work(*args, **kwargs))
-        except Exception as error:  # it is raised where the result is asked for
-            future.set_exception(error)
-        return future
 
 
 def cores() -> int:

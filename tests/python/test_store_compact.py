@@ -26,12 +26,13 @@ from python.store_support import (
 )
 from tickline.errors import TicklineError
 from tickline.pipelines.access import compact as module
-from tickline.pipelines.access.compact import compact, compact_months, daily_from_parts, needs_compaction
+from tickline.pipelines.access.compact import compact, compact_months, daily_from_parts
 from tickline.pipelines.access.vacuum import vacuum
 from tickline.pipelines.access.verify.verify import verify
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
 from tickline.store.ledger import PartFile, Snapshot
+from tickline.store.runs import needs_compaction
 
 ORDER = ("key", "time", "source", "line")
 DAILY_ORDER = ("day", "key", "requester_id")

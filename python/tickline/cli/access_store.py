@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tickline.cli import store_tables
 from tickline.cli.access_options import Catalog, Json, SharedContent, StoreOption
 from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes, plural
 from tickline.errors import UsageError, printable
@@ -72,6 +71,7 @@ def status(
 ) -> None:
     """Tell what a store holds: sources, days, rows, sizes, rejected lines, lag between event and delivery."""
     with answering(debug):
+        from tickline.cli import store_tables
         from tickline.pipelines.access.status import status as read_status
         from tickline.store.folder import StoreFolder
 
@@ -105,6 +105,7 @@ def query(
 ) -> None:
     """Ask a store in SQL."""
     with answering(debug):
+        from tickline.cli import store_tables
         from tickline.pipelines.access.catalog.sources import resolve_catalog
         from tickline.store.store import Store
 
@@ -132,6 +133,7 @@ def verify(
     Nothing is changed. Exit code: 0 all is well, 1 something was found, 2 wrong usage.
     """
     with answering(debug):
+        from tickline.cli import store_tables
         from tickline.pipelines.access.verify.verify import verify as run_verify
         from tickline.store.folder import StoreFolder
 

@@ -85,11 +85,6 @@ class S3Location:
         """``s3://bucket/prefix``."""
         return f"s3://{self.bucket}/{self.prefix}"
 
-    @staticmethod
-    def is_one(text: str) -> bool:
-        """Tell whether `text` is meant as an address in S3 rather than as a path."""
-        return text[:5].lower() == "s3://" or text[:4].lower() == "s3:/"
-
     @classmethod
     def parse(cls, text: str) -> "S3Location":
         """Read ``s3://bucket/prefix``; the prefix may be empty, and is taken literally.

@@ -5,7 +5,7 @@ changes.
 """
 
 import itertools
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING
 
 from tickline.errors import explain_os_error
 from tickline.files import Folders
-from tickline.progress import Progress, WorkHere
-from tickline.store.ledger import Ledger, PartFile, Snapshot
+from tickline.progress import Progress
+from tickline.store.ledger import Ledger, Snapshot
 from tickline.store.merge import HELD_ROWS, merged, open_part
 from tickline.store.parts import NewPart, PartWriter, import_arrow
 from tickline.store.rows import daily_of, one_chunk
+from tickline.store.runs import needs_compaction, runs_of
+from tickline.threads import WorkHere
 
 if TYPE_CHECKING:
     import pyarrow
 
     from tickline.store.folder import StoreFolder
 
-__all__ = ["PART_ROWS", "Report", "compact", "compact_months", "daily_from_parts", "needs_compaction"]
+__all__ = ["PART_ROWS", "Report", "compact", "compact_months", "daily_from_parts"]
 
 PART_ROWS = 4_000_000
 """A part ends at the first new key behind so many rows."""
 
 # Beyond so many, runs are merged in tiers: the more are open, the smaller the share of memory of each.
 _MOST_RUNS = 32
-_MANY_RUNS = 12
 _DAY_MS = 86_400_000
 
 
@@ -64,25 +65,6 @@ class Report:
     dropped: int = 0
 
 
-def needs_compaction(snapshot: Snapshot, *, many: int = _MANY_RUNS) -> list[str]:
-    """Return the months that consist of so many runs that reading one key opens many files."""
-    months = sorted({part.month for part in (*snapshot.parts, *snapshot.daily)})
-    return [month for month in months if _most_runs(snapshot, month) >= many]
-
-
-def _most_runs(snapshot: Snapshot, month: str) -> int:
-    return max(len(_runs(files, month)) for files in (snapshot.parts, snapshot.daily))
-
-
-def _runs(files: Iterable[PartFile], month: str) -> list[list[PartFile]]:
-    """Return the files of a month as runs: those of one compaction are one, in the order of their ids."""
-    runs: dict[tuple[int, int], list[PartFile]] = defaultdict(list)
-    for part in sorted(files, key=lambda part: part.id):
-        if part.month == month:
-            runs[part.added, 0 if part.level else part.id].append(part)
-    return list(runs.values())
-
-
 def compact(
     folder: "StoreFolder", *, min_runs: int = 2, progress: Progress | None = None, threads: int = 1
 ) -> Report:
@@ -106,9 +88,8 @@ def compact(
     """
     with folder.writing():
         snapshot = folder.ledger.snapshot()
-        months = sorted({part.month for part in (*snapshot.parts, *snapshot.daily)})
         stale = _months_with_replaced(folder, snapshot)
-        wanted = [month for month in months if month in stale or _most_runs(snapshot, month) >= min_runs]
+        wanted = sorted({*stale, *needs_compaction(snapshot, many=min_runs)})
         return compact_months(folder, wanted, progress=progress, threads=threads)
 
 
@@ -346,7 +327,7 @@ class _Month:
         """Write the new files; on failure none of them stays."""
         try:
             for kind, files in self._files.items():
-                runs = _runs(files, self._month)
+                runs = runs_of(files, self._month)
                 rows = sum(part.rows for run in runs for part in run)
                 size = sum(part.size_bytes for run in runs for part in run)
                 paths = [[(self._merge.store / part.path, part.rows) for part in run] for run in runs]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tickline.discovery import is_s3
 from tickline.errors import TicklineError
 from tickline.pipelines.access.catalog.sources import is_elsewhere, resolve_catalog
 from tickline.pipelines.access.export.options import ExportOptions
@@ -17,6 +18,7 @@ from tickline.pipelines.access.ingest.ingest import ingest
 from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
+from tickline.store.runs import needs_compaction
 
 __all__ = ["RunOptions", "RunReport", "export_store", "run"]
 
@@ -98,7 +100,7 @@ def run(
     refuse_other_layout(out, options.export.profile)
     check_jinja2()  # better now than when all the work is done
     for raw in raws:
-        check_out(out, Path(store), None if raw.startswith("s3://") else Path(raw))
+        check_out(out, Path(store), None if is_s3(raw) else Path(raw))
     notes = _take_regions(store, options) if options.regions else []
     export = _with_catalog(store, options, begin)
     ingested = ingest(store, raws, options.ingest, begin("ingesting"))
@@ -168,10 +170,10 @@ def _ask_ipinfo(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[s
 
 
 def _compact(folder: StoreFolder, phase: Callable[[str], Progress]) -> list[str]:
-    from tickline.pipelines.access.compact import compact_months, needs_compaction
-
     months = needs_compaction(folder.ledger.snapshot())
     if months:
+        from tickline.pipelines.access.compact import compact_months
+
         with folder.writing():
             compact_months(folder, months, progress=phase("compacting"))
     return months

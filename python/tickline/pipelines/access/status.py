@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickline.pipelines.access.compact import needs_compaction
 from tickline.pipelines.access.ingest.forms import forms_of
 from tickline.store.ledger import Snapshot
 from tickline.store.merge import open_part
+from tickline.store.runs import needs_compaction
 
 if TYPE_CHECKING:
     from tickline.store.folder import StoreFolder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tickline import accounting
 from tickline.files import Folders
 from tickline.pipelines.access.ingest.inputs import Input
-from tickline.pipelines.access.ingest.options import IngestReport
+from tickline.pipelines.access.ingest.options import IngestReport, ingest_kind
 from tickline.pipelines.access.ingest.read import LISTED_REJECTS, ReadSource
 from tickline.pipelines.access.ingest.rows import Run
 from tickline.pipelines.access.ingest.unit import Finished
@@ -22,18 +22,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Committer", "Labels", "ingest_kind"]
+__all__ = ["Committer", "Labels"]
 
 # Requesters that are known to be in the ledger are not looked up again, as long as they fit into some 100 MB.
 _KNOWN = 1_000_000
 _IDS_PER_QUERY = 50_000
 
 Labels = Callable[[list[str]], tuple[list[str], list[int | None]]]
-
-
-def ingest_kind(form: str) -> str:
-    """Return the kind of a commit that brings rows from sources of this form (all of one run have one)."""
-    return "ingest" if form == "log" else f"ingest {form}"
 
 
 class Committer:

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tickline.errors import UsageError
-from tickline.pipelines.access.ingest.commit import ingest_kind
-from tickline.pipelines.access.ingest.options import FORMS, IngestReport
+from tickline.pipelines.access.ingest.options import FORMS, IngestReport, ingest_kind
 from tickline.store.settings import Settings
 
 if TYPE_CHECKING:

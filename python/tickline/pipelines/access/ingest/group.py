@@ -14,9 +14,9 @@ from tickline.pipelines.access.ingest.read import (
     ChangedError,
     Reader,
     ReadSource,
-    Task,
 )
 from tickline.pipelines.access.ingest.rows import RowMaker
+from tickline.pipelines.access.ingest.tasks import Task
 from tickline.pipelines.access.ingest.unit import (
     Unit,
     check_is_log,

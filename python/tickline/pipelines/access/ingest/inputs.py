@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from tickline.clients.s3 import S3Client, S3Location, S3Object, S3Reader
-from tickline.discovery import LOGS, TABLES, TABLES_OF_KEYS, Wanted, discover
+from tickline.discovery import LOGS, TABLES, TABLES_OF_KEYS, Wanted, discover, is_s3
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.sources import decompress, open_source
+
+if TYPE_CHECKING:
+    from tickline.clients.s3 import S3Client, S3Location, S3Object, S3Reader
 
 __all__ = ["Found", "Input", "OpenInput", "RemoteInput", "find_inputs", "input_order"]
 
@@ -69,7 +71,7 @@ class RemoteInput:
     kind = "stream"
     fd = -1
 
-    def __init__(self, client: S3Client, item: S3Object) -> None:
+    def __init__(self, client: "S3Client", item: "S3Object") -> None:
         self.size = item.size
         self.mtime_ns = item.modified_ms * 10**6
         self._client = client
@@ -130,7 +132,7 @@ class Input:
     inode: str
     form: str = "log"
     key: bytes | None = None
-    _client: S3Client | None = field(default=None, repr=False, compare=False)
+    _client: "S3Client | None" = field(default=None, repr=False, compare=False)
 
     @property
     def delivered_ms(self) -> int:
@@ -153,6 +155,8 @@ class Input:
         if self._client is not None:
             bucket, _, key = self.name.removeprefix("s3://").partition("/")
             etag = self.inode.removeprefix("etag:")
+            from tickline.clients.s3 import S3Object
+
             return RemoteInput(self._client, S3Object(bucket, key, self.size, etag, self.delivered_ms))
         source = open_source(self.name)
         if not source.regular:
@@ -180,7 +184,7 @@ class Found:
     inputs: list[Input] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     problems: list[TicklineError] = field(default_factory=list)
-    _own: S3Client | None = field(default=None, repr=False)
+    _own: "S3Client | None" = field(default=None, repr=False)
 
     def close(self) -> None:
         """Close the connections that were opened for this; inputs in S3 cannot be read after it."""
@@ -209,7 +213,7 @@ def input_order(name: str) -> str:
     return re.sub(r"[0-9]+", _number, name.replace("/", "\0"))
 
 
-def find_inputs(raws: list[str], *, form: str = "log", client: S3Client | None = None) -> Found:
+def find_inputs(raws: list[str], *, form: str = "log", client: "S3Client | None" = None) -> Found:
     """List the logs that the arguments name, or the tables that were made of logs.
 
     A file is taken whatever it is called, a folder gives the logs below it, as in `reduce`. Of
@@ -242,6 +246,8 @@ def find_inputs(raws: list[str], *, form: str = "log", client: S3Client | None =
                 named = _local(raw, form, found)
             else:
                 if client is None:
+                    from tickline.clients.s3 import S3Client
+
                     client = found._own = S3Client()
                 named = _remote(place, client, form, found)
             for item in _of_form(named, form, found):
@@ -269,9 +275,11 @@ def _of_form(named: Iterator[tuple[str, Input]], form: str, found: Found) -> Ite
         found.problems.append(error)
 
 
-def _checked(raw: str, form: str) -> S3Location | None:
+def _checked(raw: str, form: str) -> "S3Location | None":
     """Return the place in S3 that is meant, or None for a path that is there."""
-    if S3Location.is_one(raw):
+    if is_s3(raw):
+        from tickline.clients.s3 import S3Location
+
         place = S3Location.parse(raw)
         if form == "binned" and place.prefix and not place.prefix.endswith("/"):
             what = "a table is named by its key, which is its path below a prefix that ends in a slash"
@@ -330,7 +338,7 @@ def _absolute(path: str) -> str:
     return os.path.realpath(path) if ".." in Path(path).parts else os.path.abspath(path)  # noqa: PTH100
 
 
-def _remote(place: S3Location, client: S3Client, form: str, found: Found) -> Iterator[tuple[str, Input]]:
+def _remote(place: "S3Location", client: "S3Client", form: str, found: Found) -> Iterator[tuple[str, Input]]:
     wanted = _WANTED[form]
     left_out: Counter[str] = Counter()
     taken = 0
@@ -371,5 +379,5 @@ def _why_not(name: str, wanted: Wanted) -> str | None:
     return None if wanted.is_name(base) else wanted.why_not
 
 
-def _remote_input(item: S3Object, client: S3Client, form: str) -> Input:
+def _remote_input(item: "S3Object", client: "S3Client", form: str) -> Input:
     return Input(item.url, item.size, item.modified_ms * 10**6, f"etag:{item.etag}", form, _client=client)

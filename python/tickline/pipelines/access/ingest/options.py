@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tickline.errors import TicklineError, UsageError
 from tickline.store.settings import WantedSettings
 
-__all__ = ["FORMS", "IngestOptions", "IngestReport"]
+__all__ = ["FORMS", "IngestOptions", "IngestReport", "ingest_kind"]
 
 FORMS = ("log", "reduced", "binned")
 """What sources are: raw logs; tables of a day, one row a request; tables of a key, named by it."""
@@ -82,3 +82,8 @@ class IngestReport:
     days: set[int] = field(default_factory=set)
     problems: list[TicklineError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def ingest_kind(form: str) -> str:
+    """Return the kind of a commit that brings rows from sources of this form (all of one run have one)."""
+    return "ingest" if form == "log" else f"ingest {form}"

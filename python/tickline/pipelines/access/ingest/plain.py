@@ -9,8 +9,9 @@ from tickline import _core, accounting
 from tickline.errors import SourceError
 from tickline.pipelines.access.ingest.claims import Claims
 from tickline.pipelines.access.ingest.inputs import OpenInput
-from tickline.pipelines.access.ingest.read import LISTED_REJECTS, RUN_BYTES, Reader, ReadSource, Task
+from tickline.pipelines.access.ingest.read import LISTED_REJECTS, RUN_BYTES, Reader, ReadSource
 from tickline.pipelines.access.ingest.rows import RowMaker
+from tickline.pipelines.access.ingest.tasks import Task
 from tickline.pipelines.access.ingest.unit import (
     Unit,
     check_is_log,

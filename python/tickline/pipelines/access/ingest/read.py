@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tickline import _core, accounting
 from tickline.errors import SourceError
-from tickline.pipelines.access.ingest.claims import Content, stored_name
-from tickline.pipelines.access.ingest.inputs import Input, OpenInput
+from tickline.pipelines.access.ingest.claims import Content
+from tickline.pipelines.access.ingest.inputs import OpenInput
 from tickline.pipelines.access.ingest.rows import SCANNED, table_of
+from tickline.pipelines.access.ingest.tasks import Before, Task
 from tickline.store.rows import months_of
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ __all__ = [
     "MOST_MONTHS",
     "MOST_SENT",
     "RUN_BYTES",
-    "Before",
     "ChangedError",
     "ReadSource",
     "Reader",
     "StoppedError",
-    "Task",
 ]
 
 # So much log becomes one run, wherever it comes from: rows, their order and the files that are made of them
@@ -49,35 +48,6 @@ sources would not fit into 64 bits."""
 
 class StoppedError(Exception):
     """The run is being stopped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What the ledger knows of a source that was read before under the same name.
-
-    `same_form` is False where it was read as another form of table then, or for another key.
-    """
-
-    source: int
-    content_hash: bytes
-    bytes: int
-    lines: int
-    same_form: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A source to read, and the number it gets if its content is new."""
-
-    input: Input
-    source: int
-    before: Before | None = None
-    settled: bool = True
-
-    @property
-    def stored_name(self) -> str:
-        """The name of the source in the ledger."""
-        return stored_name(self.input.name)
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ from tickline.pipelines.access.ingest.read import (
     ChangedError,
     ReadSource,
     StoppedError,
-    Task,
 )
 from tickline.pipelines.access.ingest.rows import RowMaker
+from tickline.pipelines.access.ingest.tasks import Task
 from tickline.pipelines.access.ingest.tree_reader import (
     BadLinesError,
     Lines,

@@ -15,8 +15,9 @@ from tickline.discovery import is_log_name
 from tickline.errors import SourceError, explain_os_error
 from tickline.pipelines.access.ingest.claims import Claims
 from tickline.pipelines.access.ingest.inputs import OpenInput
-from tickline.pipelines.access.ingest.read import ReadSource, Task
+from tickline.pipelines.access.ingest.read import ReadSource
 from tickline.pipelines.access.ingest.rows import RowMaker, Run
+from tickline.pipelines.access.ingest.tasks import Task
 from tickline.store.parts import import_arrow
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from pathlib import Path
 from tickline.pipelines.access.ingest.claims import Claims
 from tickline.pipelines.access.ingest.group import GroupUnit
 from tickline.pipelines.access.ingest.plain import PlainUnit
-from tickline.pipelines.access.ingest.read import RUN_BYTES, Reader, Task
+from tickline.pipelines.access.ingest.read import RUN_BYTES, Reader
 from tickline.pipelines.access.ingest.rows import RowMaker
+from tickline.pipelines.access.ingest.tasks import Task
 from tickline.pipelines.access.ingest.unit import Unit
 
 __all__ = ["units_of"]

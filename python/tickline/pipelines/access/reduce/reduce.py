@@ -24,7 +24,8 @@ from tickline.pipelines.access.reduce.output import import_pyarrow
 from tickline.pipelines.access.reduce.plan import NEVER_DONE, Plan, Task, find_sources, make_plan
 from tickline.pipelines.access.reduce.work import PIECE_BYTES, Context, Job, Part
 from tickline.pipelines.access.state import FOLDER, State, lock
-from tickline.progress import Progress, WorkHere
+from tickline.progress import Progress
+from tickline.threads import WorkHere
 
 __all__ = ["Report", "reduce"]
 

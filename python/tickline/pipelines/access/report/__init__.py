@@ -9,7 +9,6 @@ anywhere: its Content-Security-Policy allows its own two blocks, by their hashes
 import base64
 import hashlib
 import importlib.util
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +122,8 @@ def _render(variables: dict[str, Any]) -> str:
 
 
 def _file(name: str) -> str:
+    from importlib import resources
+
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 

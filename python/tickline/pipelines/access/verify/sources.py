@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tickline import _core
-from tickline.clients.s3 import S3Location
+from tickline.discovery import is_s3
 from tickline.errors import TicklineError
 from tickline.pipelines.access.ingest.agents import agent_class
 from tickline.pipelines.access.ingest.inputs import Input, find_inputs
@@ -77,7 +77,7 @@ def choose_sources(folder: "StoreFolder", count: int, seed: int | None) -> list[
         if len(chosen) >= count:
             break
         for name in folder.ledger.rows("SELECT * FROM names WHERE source = ? ORDER BY name", [number]):
-            if S3Location.is_one(name["name"]) or _as_it_was(name):
+            if is_s3(name["name"]) or _as_it_was(name):
                 chosen.append(dict(name))
                 break
     return chosen

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickline.clients.s3 import S3Location
+from tickline.discovery import is_s3
 from tickline.errors import TicklineError, explain_os_error
 from tickline.files import TEMPORARY_PREFIX
 from tickline.pipelines.access.regions.refresh import CHANGES
@@ -337,7 +337,7 @@ def _check_sample(
                     findings.add("source", name["name"], text)
                 findings.sampled += 1
         except TicklineError as error:
-            if not S3Location.is_one(name["name"]):
+            if not is_s3(name["name"]):
                 findings.add("source", name["name"], error.what)
             else:
                 # A bucket that does not answer says nothing about the store.
