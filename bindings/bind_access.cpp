@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "glue.hpp"
+#include "scan_glue.hpp"
 #include "tickline/logs/lines.hpp"
 #include "tickline/logs/s3_access_columns.hpp"
 #include "tickline/logs/s3_access_filter.hpp"
@@ -102,17 +103,6 @@ s3_field_set set_of(const std::vector<s3_field>& fields) {
     s3_field_set set;
     for (const s3_field field : fields) set.add(field);
     return set;
-}
-
-// Longer lines are not for logs, and so much at once keeps every text column below Arrow's 2 GiB.
-constexpr std::size_t most_line_bytes = std::size_t{256} << 20;
-
-std::size_t checked_line_bytes(std::size_t bytes) {
-    if (bytes > most_line_bytes) {
-        throw py::value_error("max_line_bytes must be at most " + std::to_string(most_line_bytes) + ", not " +
-                              std::to_string(bytes));
-    }
-    return bytes;
 }
 
 // One run of consecutive bytes of one source. It belongs to one thread at a time: a second one that comes
@@ -223,47 +213,18 @@ class access_scan {
 
     py::dict counts() const {
         const one_thread alone(*this);
-        const line_accounting& counts = scanner_.counts();
-        py::dict filtered, rejected, noted;
-        for (int i = 0; i < filter_reason_count; ++i) {
-            if (counts.filtered[i] != 0) {
-                filtered[py::str(name(static_cast<filter_reason>(i)))] = counts.filtered[i];
-            }
-        }
-        for (int i = 0; i < errc_count; ++i) {
-            if (counts.rejected[i] != 0) rejected[py::str(name(static_cast<errc>(i)))] = counts.rejected[i];
-        }
-        if (counts.ambiguous_agent != 0) noted["ambiguous_agent"] = counts.ambiguous_agent;
+        py::dict noted;
+        if (scanner_.counts().ambiguous_agent != 0)
+            noted["ambiguous_agent"] = scanner_.counts().ambiguous_agent;
         if (columns_.invalid_utf8() != 0) noted["invalid_utf8"] = columns_.invalid_utf8();
-        py::dict all;
-        all["lines"] = counts.lines;
-        all["bytes"] = counts.bytes;
-        all["accepted"] = counts.accepted;
-        all["filtered"] = filtered;
-        all["rejected"] = rejected;
-        all["noted"] = noted;
-        return all;
+        return counts_dict(scanner_.counts(), noted);
     }
 
     py::dict take_rejects() {
         const one_thread alone(*this);
-        const std::vector<rejected_line> rejects = std::exchange(rejects_, {});
-        std::vector<std::uint64_t> line, offset, length;
-        py::list reason, texts;
-        py::str reasons[errc_count];  // one object a reason, not one a line
-        for (int i = 0; i < errc_count; ++i) reasons[i] = py::str(name(static_cast<errc>(i)));
-        for (const rejected_line& reject : rejects) {
-            line.push_back(reject.line);
-            offset.push_back(reject.offset);
-            length.push_back(reject.length);
-            reason.append(reasons[static_cast<int>(reject.error)]);
-        }
+        py::dict all = rejects_dict(std::exchange(rejects_, {}));
+        py::list texts;
         for (const std::string& text : std::exchange(texts_, {})) texts.append(py::bytes(text));
-        py::dict all;
-        all["line"] = bytes_of(line);
-        all["offset"] = bytes_of(offset);
-        all["length"] = bytes_of(length);
-        all["reason"] = reason;
         all["text"] = keep_text_ ? py::object(texts) : py::object(py::none());
         return all;
     }
@@ -272,31 +233,19 @@ class access_scan {
     static constexpr const char* broken_text =
         "this AccessScan failed before: what it holds is not whole, make a new one";
 
-    // Holds the scan for this thread. Whoever comes meanwhile is told, and does not wait.
-    class one_thread {
+    // Holds the scan for this thread.
+    class one_thread : at_work {
       public:
-        explicit one_thread(const access_scan& scan) : busy_(scan.busy_) {
-            if (busy_.exchange(true)) {
-                throw std::runtime_error("this AccessScan is at work in another thread; make one for each");
-            }
-            if (scan.broken_) {
-                busy_ = false;
-                throw std::runtime_error(broken_text);
-            }
+        explicit one_thread(const access_scan& scan) : at_work(scan.busy_, "AccessScan") {
+            if (scan.broken_) throw std::runtime_error(broken_text);
         }
-        one_thread(const one_thread&) = delete;
-        one_thread& operator=(const one_thread&) = delete;
-        ~one_thread() { busy_ = false; }
-
-      private:
-        std::atomic<bool>& busy_;
     };
 
     // Does the work without the GIL. What throws half-way leaves columns that do not fit together.
     template <class Work>
     void work(Work&& todo) {
         const one_thread alone(*this);
-        const py::gil_scoped_release release;
+        const gil_released release;
         broken_ = true;
         todo();
         broken_ = false;
@@ -313,10 +262,6 @@ class access_scan {
         if (!keep_rejects_) return;
         rejects_.push_back(line);
         if (keep_text_) texts_.emplace_back(text.substr(0, longest_reject_text));
-    }
-
-    static py::bytes bytes_of(const std::vector<std::uint64_t>& values) {
-        return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(std::uint64_t)};
     }
 
     std::shared_ptr<access_filter> filter_;

@@ -87,7 +87,7 @@ range_table make_table(const py::sequence& networks, const std::vector<std::int3
     std::optional<bad_text> bad;
     std::optional<range_table> made;
     {
-        const py::gil_scoped_release release;
+        const gil_released release;
         bad = parse_networks(texts.views(), list);
         if (!bad) {
             for (std::size_t i = 0; i < list.size(); ++i) list[i].label = labels[i];
@@ -102,7 +102,7 @@ py::bytes find(const range_table& table, const py::sequence& addresses) {
     const text_list texts(addresses);
     std::vector<std::int32_t> found(texts.views().size());
     {
-        const py::gil_scoped_release release;
+        const gil_released release;
         for (std::size_t i = 0; i < found.size(); ++i) {
             address parsed;
             found[i] = parse_address(texts.views()[i], parsed) ? table.find(parsed) : not_an_address;
@@ -115,7 +115,7 @@ std::optional<std::pair<std::size_t, std::string_view>> first_bad_network(const 
     const text_list texts(networks);
     std::optional<bad_text> bad;
     {
-        const py::gil_scoped_release release;
+        const gil_released release;
         network parsed;
         for (std::size_t i = 0; i < texts.views().size() && !bad; ++i) {
             if (const parse_result read = parse_network(texts.views()[i], parsed); !read)

@@ -2,10 +2,14 @@
 // capsules.
 #pragma once
 
+#include <cxxabi.h>
 #include <pybind11/pybind11.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -41,6 +45,37 @@ namespace py = pybind11;
     throw py::error_already_set();
 }
 
+// Lets other threads of Python run while this lives. py::gil_scoped_release ends the process where a daemon
+// thread comes back from C++ after the interpreter has ended: before 3.14 Python unwinds such a thread
+// (pthread_exit), and its destructor may not be left that way. Here the thread sleeps for good, as it does
+// from 3.14 on.
+class gil_released {
+  public:
+    gil_released() : state_(PyEval_SaveThread()) {}
+    gil_released(const gil_released&) = delete;
+    gil_released& operator=(const gil_released&) = delete;
+    ~gil_released() {
+#ifdef __GLIBCXX__
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (abi::__forced_unwind&) {
+            while (true) pause();
+        }
+#else
+        PyEval_RestoreThread(state_);
+#endif
+    }
+
+  private:
+    PyThreadState* state_;
+};
+
+// Replaces what is not UTF-8: the text of a resolver or of the system may be in any encoding.
+inline py::str decoded(std::string_view text) {
+    return py::reinterpret_steal<py::str>(
+        PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
+}
+
 // The bytes of an object with the buffer protocol, held as long as this lives.
 class bytes_view {
   public:
@@ -57,6 +92,23 @@ class bytes_view {
 
   private:
     Py_buffer view_{};
+};
+
+// Holds an object for one thread. Whoever comes meanwhile gets a RuntimeError and does not wait.
+class alone_in {
+  public:
+    alone_in(std::atomic<bool>& busy, const char* what) : busy_(busy) {
+        if (busy_.exchange(true)) {
+            throw std::runtime_error("this " + std::string(what) +
+                                     " is at work in another thread; make one for each");
+        }
+    }
+    alone_in(const alone_in&) = delete;
+    alone_in& operator=(const alone_in&) = delete;
+    ~alone_in() { busy_ = false; }
+
+  private:
+    std::atomic<bool>& busy_;
 };
 
 // The value of a result, or its error as an exception.

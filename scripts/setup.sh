@@ -27,8 +27,8 @@ fi
 packages=(g++ cmake ninja-build pkg-config libre2-dev libxxhash-dev python3-dev python3-venv)
 case $purpose in
     run) ;;
-    test) packages+=(doctest-dev clang clang-format-14 clang-tidy libclang-rt-14-dev ccache chromium) ;;
-    bench) packages+=(libbenchmark-dev) ;;
+    test) packages+=(doctest-dev clang clang-format-14 clang-tidy libclang-rt-14-dev ccache chromium iproute2) ;;
+    bench) packages+=(libabsl-dev libbenchmark-dev) ;;
     *) stop "unknown purpose $purpose" ;;
 esac
 
@@ -65,7 +65,11 @@ else
   Homebrew   brew install cmake ninja pkgconf re2 xxhash doctest google-benchmark llvm python
   conda      conda install -c conda-forge cxx-compiler cmake ninja pkg-config re2 xxhash doctest benchmark clang-tools python"
 fi
-[ "$purpose" = bench ] && purpose=run
+group=
+case $purpose in
+    test) group=test ;;
+    bench) group=bench purpose=run ;;
+esac
 
 # ---- .venv -------------------------------------------------------------------------------------------------------------------
 
@@ -115,16 +119,39 @@ build_versitygw() {
         say "versitygw could not be built: the tests that need it are skipped"
 }
 
+# An NTP server that tests ask. Debian's package is only unpacked: installing it would replace the machine's own
+# time service.
+unpack_chronyd() {
+    local folder=${XDG_CACHE_HOME:-$HOME/.cache}/tickline/bin scratch
+    if [ -x "$folder/chronyd" ] || PATH=$PATH:/usr/sbin command -v chronyd >/dev/null; then return; fi
+    scratch=$(mktemp -d)
+    say "unpacking chronyd into $folder"
+    mkdir -p "$folder"
+    (
+        cd "$scratch"
+        # Lists of packages may be missing or old; only root can fetch new ones.
+        apt-get download -qq chrony >log 2>&1 ||
+            { apt-get update -qq >>log 2>&1 && apt-get download -qq chrony >>log 2>&1; } || { cat log; exit 1; }
+        dpkg -x chrony_*.deb unpacked
+        unpacked/usr/sbin/chronyd --version >>log 2>&1 || { cat log; exit 1; }
+        mv unpacked/usr/sbin/chronyd "$folder/chronyd"
+    ) || say "there is no chronyd: the tests that need it are skipped"
+    rm -rf "$scratch"
+}
+
 stamp_is() { [ -f ".venv/.tickline-$1" ] && [ "$(cat ".venv/.tickline-$1")" = "$2" ]; }
 
-if [ "$purpose" = test ]; then
+if [ -n "$group" ]; then
     wanted=$(sha256sum pyproject.toml | cut -d' ' -f1)
-    if ! stamp_is test-packages "$wanted"; then
-        say "installing the packages that tests need into .venv"
-        pip install --group test
-        echo "$wanted" >.venv/.tickline-test-packages
+    if ! stamp_is "$group-packages" "$wanted"; then
+        say "installing the packages of the group $group into .venv"
+        pip install --group "$group"
+        echo "$wanted" >".venv/.tickline-$group-packages"
     fi
+fi
+if [ "$purpose" = test ]; then
     build_versitygw
+    unpack_chronyd
 else
     # ccache and parallel jobs are found by CMake and Ninja through these.
     if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi

@@ -35,10 +35,18 @@ enum class errc : std::uint8_t {
     out_of_range,
     bad_pattern,
     read_failed,
+    bad_length,
+    bad_extension,
+    bad_timestamp,
+    foreign_file,
+    other_version,
+    damaged_file,
+    unknown_layout,
+    bad_column,
 };
 
 // How many values errc has: loops over all errors and tables by error use it.
-inline constexpr int errc_count = static_cast<int>(errc::read_failed) + 1;
+inline constexpr int errc_count = static_cast<int>(errc::bad_column) + 1;
 
 namespace detail {
 struct error_text {
@@ -63,6 +71,14 @@ inline constexpr error_text error_texts[errc_count] = {
     {"out_of_range", "the value lies outside the range of the type"},
     {"bad_pattern", "not a regular expression that RE2 accepts"},
     {"read_failed", "the file could not be read"},
+    {"bad_length", "a packet has another length than its format allows"},
+    {"bad_extension", "what stands behind the header of a packet is neither extension fields nor a MAC"},
+    {"bad_timestamp", "not a time like 2019-02-06 00:00:38 or 2019-02-06T00:00:38.123456789+01:00"},
+    {"foreign_file", "the file is not of this kind: another program wrote it, or another part of this one"},
+    {"other_version", "the file has another version of the format: a later tickline wrote it"},
+    {"damaged_file", "the file was cut short or changed after it was written"},
+    {"unknown_layout", "neither banner nor columns are those of a layout that this kind of log ever had"},
+    {"bad_column", "a column does not hold what the log's writer prints there"},
 };
 }  // namespace detail
 

@@ -10,10 +10,26 @@ from types import ModuleType
 
 from tickline import _core
 
-__version__: str = _core.__version__
-__all__ = ["__version__", "access", "fake", "include_dir", "ip"]
+# Checkers of types know this name; importing it from typing would take a tenth of `import tickline`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tickline.fastdate64 import FastDate64
 
-_SUBJECTS = frozenset({"access", "fake", "ip"})
+__version__: str = _core.__version__
+__all__ = [
+    "FastDate64",
+    "__version__",
+    "access",
+    "chrony",
+    "dedup",
+    "fake",
+    "include_dir",
+    "ip",
+    "ntp",
+    "time",
+]
+
+_SUBJECTS = frozenset({"access", "chrony", "dedup", "fake", "ip", "ntp", "time"})
 
 
 def include_dir() -> Path:
@@ -39,11 +55,14 @@ def include_dir() -> Path:
     )
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> ModuleType | type:
     if name in _SUBJECTS:
         return import_module(f"tickline.{name}")
+    if name == "FastDate64":
+        found: type = import_module("tickline.fastdate64").FastDate64
+        return found
     raise AttributeError(f"module 'tickline' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBJECTS})
+    return sorted({*globals(), *_SUBJECTS, "FastDate64"})

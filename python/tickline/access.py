@@ -5,12 +5,11 @@ for, lines that cannot be parsed are counted and listed, and every line is accou
 logs, each line once, and sums them up.
 """
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import Buffer
 
@@ -18,7 +17,8 @@ from tickline import _core, accounting
 from tickline.discovery import LOOKED_FOR, discover
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
 from tickline.filters import AccessRules, check_columns
-from tickline.sources import Source, decompress, kind_of, open_source, stdin_source
+from tickline.inputs import Input, opened
+from tickline.sources import Source
 from tickline.table import Table, rejects_table
 
 __all__ = ["COLUMNS", "Scan", "Store", "read", "scan"]
@@ -39,10 +39,8 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-Input = str | os.PathLike[str] | Buffer | BinaryIO
 _READ_ROWS = 1_048_576
 _SCAN_ROWS = 262_144
-_SLICE_BYTES = 4 * 2**20
 _MAX_LINE_BYTES = 16 * 2**20
 
 
@@ -133,30 +131,10 @@ class Scan:
 
     def _all(self, sources: list[Input]) -> Iterator[_core.Batch]:
         for source in sources:
-            if isinstance(source, str | os.PathLike):
-                yield from self._path(os.fspath(source))
-            elif isinstance(source, bytes | bytearray | memoryview):
-                view = memoryview(source).cast("B")
-                yield from self._stream(
-                    "<bytes>", decompress(io.BytesIO(view), "<bytes>") if _packed(view) else _slices(view)
+            with opened(source) as (name, content):
+                yield from (
+                    self._plain(content) if isinstance(content, Source) else self._stream(name, content)
                 )
-            elif hasattr(source, "read"):
-                name = getattr(source, "name", None)
-                name = name if isinstance(name, str) else "<file>"
-                yield from self._stream(name, decompress(cast(BinaryIO, source), name))
-            else:
-                view = memoryview(source).cast("B")
-                yield from self._stream("<bytes>", _slices(view))
-
-    def _path(self, path: str) -> Iterator[_core.Batch]:
-        if path == "-":
-            import sys
-
-            with stdin_source(sys.stdin.buffer) as source:
-                yield from self._stream(path, source.chunks())
-            return
-        with open_source(path) as source:
-            yield from self._plain(source) if source.kind == "plain" else self._stream(path, source.chunks())
 
     def _new_scan(self) -> _core.AccessScan:
         return _core.AccessScan(
@@ -195,15 +173,6 @@ class Scan:
         found = scan.take_rejects()
         if found["reason"]:
             self._rejects.append((name, found))
-
-
-def _packed(view: memoryview) -> bool:
-    return kind_of(bytes(view[:4])) != "plain"
-
-
-def _slices(view: memoryview) -> Iterator[memoryview]:
-    for begin in range(0, len(view), _SLICE_BYTES):
-        yield view[begin : begin + _SLICE_BYTES]
 
 
 def _expand(source: object) -> list[Input]:

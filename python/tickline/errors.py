@@ -28,10 +28,14 @@ _SENTENCES = {
 
 def printable(text: str) -> str:
     """Return `text` fit for a terminal and for one line: control and undecodable characters are escaped."""
-    shown = (char if char.isprintable() else char.encode("utf-8", "surrogateescape") for char in text)
-    return "".join(
-        char if isinstance(char, str) else "".join(f"\\x{byte:02x}" for byte in char) for char in shown
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    try:
+        return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # half of a pair, which stands for no byte
+        return f"\\u{ord(char):04x}"
 
 
 class TicklineError(Exception):

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -167,4 +168,84 @@ TEST_CASE("fastdate64: all of it works at compile time") {
     constexpr auto back = fastdate64((std::uint64_t{3}) << 29).to_unix_time();
     static_assert(back == unix_time{1, 500000000});
     CHECK(date.value().raw() == std::uint64_t{3} << 29);
+}
+
+TEST_CASE("fastdate64: saturated forms give the nearest moment there is") {
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
+    CHECK(fastdate64::from_unix_ns_saturated(-1) == fastdate64());
+    CHECK(fastdate64::from_unix_ns_saturated(least) == fastdate64());
+    CHECK(fastdate64::from_unix_ns_saturated(5) == fastdate64::from_unix_ns(5).value());
+    CHECK(fastdate64::from_unix_time_saturated({-1, 999999999}) == fastdate64());
+    CHECK(fastdate64::from_unix_time_saturated({least, 0}) == fastdate64());
+    CHECK(fastdate64::from_unix_time_saturated({fastdate64::seconds_end, 0}) == fastdate64::last());
+    CHECK(fastdate64::from_unix_time_saturated({most, 0}) == fastdate64::last());
+    CHECK(fastdate64::from_unix_time_saturated({7, 1}) == encode(7, 1));
+    CHECK(fastdate64::last().unix_ns_saturated() == most);
+    CHECK(encode(9223372036, 854775808).unix_ns_saturated() == most);
+    CHECK(encode(9223372036, 854775806).unix_ns_saturated() == most - 1);
+    CHECK(fastdate64::last().to_unix_time() == unix_time{17179869183, 999999999});
+}
+
+TEST_CASE("fastdate64: whole seconds in") {
+    CHECK(fastdate64::from_unix_seconds(1549411238).value() == encode(1549411238, 0));
+    CHECK(fastdate64::from_unix_seconds(fastdate64::seconds_end - 1).value() ==
+          encode(fastdate64::seconds_end - 1, 0));
+    CHECK(fastdate64::from_unix_seconds(-1).error() == errc::out_of_range);
+    CHECK(fastdate64::from_unix_seconds(fastdate64::seconds_end).error() == errc::out_of_range);
+}
+
+TEST_CASE("fastdate64: std::chrono in and out, in any unit down to nanoseconds") {
+    using namespace std::chrono;
+    const sys_days day = year(2019) / February / 6;
+    const auto moment = day + seconds(38) + nanoseconds(1);
+    CHECK(fastdate64::from_sys_time(moment).value() == encode(1549411238, 1));
+    CHECK(fastdate64::from_sys_time(day).value() == encode(1549411200, 0));
+    CHECK(fastdate64::from_sys_time(day + milliseconds(1)).value() == encode(1549411200, 1000000));
+    using thirds = sys_time<duration<std::int64_t, std::ratio<1, 3>>>;
+    CHECK(fastdate64::from_sys_time(thirds(thirds::duration(1))).value().raw() == 357913941);  // 2^30 / 3
+
+    const fastdate64 date = encode(1549411238, 987654321);
+    CHECK(date.to_sys_time().value() == day + seconds(38) + nanoseconds(987654321));
+    CHECK(date.to_sys_time<milliseconds>().value() == day + seconds(38) + milliseconds(987));
+    CHECK(date.to_sys_time<seconds>().value() == day + seconds(38));
+    CHECK(date.to_sys_time<days>().value() == day);
+    CHECK(fastdate64::last().to_sys_time<microseconds>().value() ==
+          sys_days(year(2514) / May / 30) + hours(1) + minutes(53) + microseconds(3999999));
+}
+
+TEST_CASE("fastdate64: what std::chrono or FastDate64 cannot hold is an error") {
+    using namespace std::chrono;
+    CHECK(fastdate64::from_sys_time(sys_time<nanoseconds>(nanoseconds(-1))).error() == errc::out_of_range);
+    CHECK(fastdate64::from_sys_time(sys_days(days(-1))).error() == errc::out_of_range);
+    CHECK(fastdate64::from_sys_time(sys_seconds(seconds(fastdate64::seconds_end))).error() ==
+          errc::out_of_range);
+    using weeks64 = sys_time<duration<std::int64_t, weeks::period>>;
+    CHECK(fastdate64::from_sys_time(weeks64::max()).error() == errc::out_of_range);
+    CHECK(fastdate64::from_sys_time(weeks64::min()).error() == errc::out_of_range);
+    CHECK(fastdate64::last().to_sys_time().error() == errc::out_of_range);
+    using seconds32 = duration<std::int32_t>;
+    CHECK(encode(2147483647, 0).to_sys_time<seconds32>().value().time_since_epoch().count() == 2147483647);
+    CHECK(encode(2147483648, 0).to_sys_time<seconds32>().error() == errc::out_of_range);
+}
+
+TEST_CASE("unix_time: an int64 of nanoseconds goes in and out, to both of its ends") {
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
+    CHECK(unix_time::from_ns(-1) == unix_time{-1, 999999999});
+    CHECK(unix_time::from_ns(-1000000000) == unix_time{-1, 0});
+    CHECK(unix_time::from_ns(least) == unix_time{-9223372037, 145224192});
+    CHECK(unix_time::from_ns(most) == unix_time{9223372036, 854775807});
+    for (const std::int64_t ns : {least, least + 1, std::int64_t{-1000000001}, std::int64_t{-1000000000},
+                                  std::int64_t{-1}, std::int64_t{0}, std::int64_t{1}, most - 1, most}) {
+        REQUIRE(bool(unix_time::from_ns(ns).to_ns()));
+        CHECK(unix_time::from_ns(ns).to_ns().value() == ns);
+    }
+    for (const unix_time time : {unix_time{9223372036, 854775808}, unix_time{9223372037, 0},
+                                 unix_time{most, 0}, unix_time{-9223372037, 145224191},
+                                 unix_time{-9223372038, 999999999}, unix_time{least, 999999999}}) {
+        CHECK(time.to_ns().error() == errc::out_of_range);
+    }
+    CHECK(unix_time{-1, 999999999} < unix_time{0, 0});
+    CHECK(unix_time{1, 1} < unix_time{1, 2});
 }

@@ -229,6 +229,25 @@ TEST_CASE("time: ISO 8601 is written as the reference writes it") {
     for (int i = 0; i < 200000; ++i) check(static_cast<std::int64_t>(next_random(state) >> (i % 40)));
 }
 
+TEST_CASE("time: S3's own form is written, and read again") {
+    const auto check = [](std::int64_t ms, std::int64_t expected) {
+        char text[29];
+        text[28] = '#';
+        char* const end = tickline::write_s3_time(text, ms);
+        REQUIRE(end == text + tickline::s3_time_length);
+        REQUIRE(text[28] == '#');
+        REQUIRE(tickline::reference::parse_s3_time(std::string(text, end)) == expected);
+    };
+    char text[28];
+    CHECK(std::string(text, tickline::write_s3_time(text, sample_ms)) == sample);
+    for (std::int64_t day = -719528; day <= 2932896; day += 31) {
+        check(day * 86400000, day * 86400000);
+        check(day * 86400000 - 1 + 86400000, day * 86400000 + 86399000);
+    }
+    check(std::numeric_limits<std::int64_t>::min(), -62167219200000);
+    check(std::numeric_limits<std::int64_t>::max(), 253402300799000);
+}
+
 TEST_CASE("time: milliseconds are cut off towards the past") {
     CHECK(written(999) == "1970-01-01T00:00:00");
     CHECK(written(-1) == "1969-12-31T23:59:59");

@@ -1,7 +1,8 @@
 // XXH3 in two kinds, which must not be mixed up:
 //
 //   hash_seeded       for tables in memory. The seed differs from process to process, so that nobody can
-//                     choose keys that collide; its values never leave the process.
+//                     choose keys that collide; its values never leave the process, but in files that
+//                     carry their seed (dedup/set_file.hpp).
 //   fixed_hash64/128  for files and ledgers: no seed, the same on every machine and in every version, equal
 //   to
 //                     `xxhsum -H3` / `xxhsum -H2`. Written down as big-endian hexadecimal, the canonical form
@@ -32,7 +33,7 @@ struct hash128 {
     friend constexpr bool operator==(const hash128&, const hash128&) noexcept = default;
 };
 
-// In memory only: never write a seeded value to a file.
+// In memory only: never write a seeded value to a file without its seed.
 inline std::uint64_t hash_seeded(std::string_view bytes, std::uint64_t seed) noexcept {
     return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
@@ -87,6 +88,16 @@ constexpr std::array<char, 32> to_hex(const hash128& hash) noexcept {
     detail::write_hex64(text.data(), hash.high);
     detail::write_hex64(text.data() + 16, hash.low);
     return text;
+}
+
+// The same as bytes, most significant first.
+constexpr std::array<char, 16> canonical_bytes(const hash128& hash) noexcept {
+    std::array<char, 16> bytes{};
+    for (std::size_t i = 0; i < 8; ++i) {
+        bytes[i] = static_cast<char>(hash.high >> (56 - 8 * i) & 0xff);
+        bytes[8 + i] = static_cast<char>(hash.low >> (56 - 8 * i) & 0xff);
+    }
+    return bytes;
 }
 
 }  // namespace v0

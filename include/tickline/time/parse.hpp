@@ -1,7 +1,10 @@
-// Times as text, both directions. Times are milliseconds since 1970-01-01T00:00:00 UTC, without leap seconds.
+// Times of S3 access logs as text. Times are milliseconds since 1970-01-01T00:00:00 UTC, without leap
+// seconds.
 //
-//   S3 access log   [06/Feb/2019:00:00:38 +0000]   in
+//   S3 access log   [06/Feb/2019:00:00:38 +0000]   in and out
 //   ISO 8601        2019-02-06T00:00:38            out, always UTC
+//
+// Other forms, with fractions: time/iso8601.hpp, time/epoch.hpp.
 #pragma once
 
 #include <algorithm>
@@ -77,13 +80,14 @@ struct month_table {
     static constexpr std::uint32_t slot_of(std::uint32_t name) noexcept { return (name * 26597U) >> 28; }
 };
 
+inline constexpr std::string_view month_names = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 inline constexpr month_table months_by_name = [] {
     month_table table{};
-    const std::string_view names = "JanFebMarAprMayJunJulAugSepOctNovDec";
     for (std::uint32_t month = 1; month <= 12; ++month) {
         std::uint32_t name = 0;
         for (std::uint32_t i = 0; i < 3; ++i) {
-            name |= std::uint32_t{static_cast<unsigned char>(names[3 * (month - 1) + i])} << (8 * i);
+            name |= std::uint32_t{static_cast<unsigned char>(month_names[3 * (month - 1) + i])} << (8 * i);
         }
         table.slots[month_table::slot_of(name)] = {name, static_cast<std::uint8_t>(month),
                                                    static_cast<std::uint8_t>(days_in_month(1970, month))};
@@ -232,8 +236,26 @@ constexpr char* write_iso8601_seconds(char* out, std::int64_t unix_ms) noexcept 
     return detail::write_iso8601_clock(detail::write_iso8601_date(out, time.day), time.second);
 }
 
-// The same two functions for lines in order of time: remembers the last day of each direction, so that lines
-// of one day pay for the clock only. The answers are those of the plain functions, always.
+// Writes [dd/Mon/yyyy:hh:mm:ss +0000], 28 bytes, and returns the end; the rest as above.
+constexpr char* write_s3_time(char* out, std::int64_t unix_ms) noexcept {
+    const detail::day_and_second time = detail::split_time(unix_ms);
+    char date[10] = {};
+    detail::write_iso8601_date(date, time.day);
+    const int month = (date[5] - '0') * 10 + (date[6] - '0');
+    *out++ = '[';
+    out = std::copy_n(date + 8, 2, out);
+    *out++ = '/';
+    out = std::copy_n(detail::month_names.data() + 3 * (month - 1), 3, out);
+    *out++ = '/';
+    out = std::copy_n(date, 4, out);
+    char* const clock = out;
+    out = detail::write_iso8601_clock(out, time.second);
+    *clock = ':';
+    return std::copy_n(" +0000]", 7, out);
+}
+
+// The same for lines in order of time, in, and out as ISO 8601: remembers the last day of each direction, so
+// that lines of one day pay for the clock only. The answers are those of the plain functions, always.
 class s3_time_cache {
   public:
     constexpr parse_result parse(std::string_view text, std::int64_t& unix_ms) noexcept {

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tickline.cli.groups import add_group
+from tickline.cli.groups import add_command, add_group
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_group(app, "access", "S3 server access logs.")
+add_group(app, "date", "Times to numbers of 64 bits that sort as the times do, and back.")
+add_command(app, "dedup", "Each line of some files once, in the order of first occurrence.")
+add_group(app, "ntp", "The time from the network, checked.")
 add_group(app, "fake", "Make logs to try things on, with the true answers.")
 add_group(
     app,

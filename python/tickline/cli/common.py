@@ -133,14 +133,17 @@ def _give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell(error: BaseException, stopped: int | None, debug: bool) -> int:
+_GO_ON = "Finished files are whole; run it again to go on."
+
+
+def _tell(error: BaseException, stopped: int | None, debug: bool, when_stopped: str) -> int:
     """Say what went wrong, and return the exit code."""
     if isinstance(error, BrokenPipeError):
         # The reader went away, which is its right. What is still in the buffer has no place to go.
         _give_up_stdout()
         return 1
     if stopped is not None:
-        say_error("stopped. Finished files are whole; run it again to go on.")
+        say_error(f"stopped. {when_stopped}".rstrip())
         return stopped
     if isinstance(error, typer.Abort):
         say_error("no answer came: nothing was done.")
@@ -156,7 +159,7 @@ def _tell(error: BaseException, stopped: int | None, debug: bool) -> int:
 
 
 @contextlib.contextmanager
-def answering(debug: bool) -> Iterator[None]:
+def answering(debug: bool, *, when_stopped: str = _GO_ON) -> Iterator[None]:
     """Turn what goes wrong into a sentence and an exit code: 1 failed, 2 wrong usage, 130 Ctrl-C."""
     _mend_streams()
     stops = _Stops()
@@ -166,7 +169,7 @@ def answering(debug: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except (Exception, KeyboardInterrupt) as error:
-        raise typer.Exit(_tell(error, stops.code(error), debug)) from None
+        raise typer.Exit(_tell(error, stops.code(error), debug, when_stopped)) from None
     finally:
         stops.restore()
         try:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes
+from tickline.cli.common import Bar, Debug, Quiet, answering, console, human_bytes, plural
 from tickline.errors import UsageError
 from tickline.pipelines.access.reduce.options import parse_bytes
 
@@ -14,14 +14,24 @@ __all__ = ["app"]
 
 app = typer.Typer(rich_markup_mode="markdown")
 
-# `tickline.fake` has it as FIRST_DAY; it is imported when it is used, because numpy takes its time.
+# `tickline.fake` has them as FIRST_DAY and CHRONY_START; it is imported when it is used, because numpy takes
+# its time.
 _START = datetime(2024, 2, 28)  # noqa: DTZ001
+_CHRONY_START = datetime(2026, 3, 2)  # noqa: DTZ001
 
 _EXAMPLES = """
 Examples:
 
 - `tickline fake access demo --bytes 100MB --seed 7 --days 3 --dirty 0.001`
 - `tickline fake access demo --bytes 100MB --catalog`
+"""
+
+_CHRONY_EXAMPLES = """
+Examples:
+
+- `tickline fake chrony fleet --nodes 10 --days 90`
+- `tickline fake chrony one --nodes 1 --days 5 --faults smear,outage`
+- `tickline fake chrony well --faults none`
 """
 
 
@@ -88,3 +98,60 @@ def access(
             beside = " beside a catalog and lists of networks" if catalog else ""
             text = f"{human_bytes(total)} of logs lie in {out}{beside}; the true answers are in truth.json."
             console().print(text, markup=False)
+
+
+@app.command(epilog=_CHRONY_EXAMPLES)
+def chrony(
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The folder to write the nodes' folders and truth.json into."),
+    ],
+    nodes: Annotated[int, typer.Option(min=1, max=999, help="Number of nodes, a folder each.")] = 4,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Number of days.")] = 14,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same lines.")] = 7,
+    poll: Annotated[
+        int, typer.Option(min=4, max=9, help="Interval between questions to a source, log2 seconds.")
+    ] = 8,
+    start: Annotated[
+        datetime,
+        typer.Option(
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            show_default=f"{_CHRONY_START:%Y-%m-%d}",
+            help="The first day, as YYYY-MM-DD.",
+        ),
+    ] = _CHRONY_START,
+    faults: Annotated[
+        str, typer.Option(metavar="NAMES", help="What may go wrong, with commas between; `all` or `none`.")
+    ] = "all",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write logs of chrony as a fleet has them, and truth.json with what a compliance report must find."""
+    from tickline.fake import CHRONY_FAULTS, generate_chrony
+
+    with answering(debug):
+        if out.exists() and not out.is_dir():
+            raise UsageError("is a file", where=str(out), hint="Name a folder as OUT.")
+        chosen = {"all": list(CHRONY_FAULTS), "none": []}.get(faults, faults.split(","))
+        with Bar(quiet, "generating", "days") as bar:
+            bar.start(nodes * days)
+            try:
+                answer = generate_chrony(
+                    out,
+                    nodes=nodes,
+                    days=days,
+                    seed=seed,
+                    poll=poll,
+                    start=start.date(),
+                    faults=chosen,
+                    progress=lambda: bar.advance(1),
+                )
+            except ValueError as error:
+                raise UsageError(str(error), where="fake chrony") from None
+        if not quiet:
+            size = human_bytes(sum(source["bytes"] for source in answer["sources"]))
+            found = plural(len(answer["findings"]), "finding")
+            console().print(
+                f"{size} of logs lie in {out}; truth.json has the {found} to be made.", markup=False
+            )

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_command_name, get_group
 
-__all__ = ["add_group"]
+__all__ = ["add_command", "add_group"]
 
 
 class _Commands(Mapping[str, Any]):
@@ -65,3 +65,15 @@ def add_group(app: typer.Typer, name: str, about: str, *, epilog: str | None = N
             self.commands = commands  # type: ignore[assignment]
 
     app.add_typer(typer.Typer(cls=Group), name=name, help=about, epilog=epilog, no_args_is_help=True)
+
+
+def add_command(app: typer.Typer, name: str, about: str) -> None:
+    """Add the one command of `app` in ``tickline.cli.<name>`` to an application, without importing it."""
+    # Whatever follows the name is the command's own, `--help` too.
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+    @app.command(name, help=about, context_settings=settings)
+    def command(context: typer.Context) -> None:
+        built = get_command(importlib.import_module(f"tickline.cli.{name}").app)
+        with built.make_context(name, context.args, parent=context.parent) as made:
+            built.invoke(made)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .access import SHAPES, access_lines, generate_access
+from .chrony import CHRONY_FAULTS, CHRONY_START, generate_chrony
 
-__all__ = ["SHAPES", "access_lines", "generate_access"]
+__all__ = ["CHRONY_FAULTS", "CHRONY_START", "SHAPES", "access_lines", "generate_access", "generate_chrony"]

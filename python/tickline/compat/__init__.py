@@ -1,0 +1,1 @@
+"""Old programs' classes under their old names, over what Tickline has in their place."""

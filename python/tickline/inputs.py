@@ -1,0 +1,52 @@
+"""What `read` and `scan` of log formats take: paths, buffers, open files; each opened as it reads best."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from typing_extensions import Buffer
+
+from tickline.sources import Source, decompress, kind_of, open_source, stdin_source
+
+__all__ = ["Input", "opened"]
+
+Input = str | os.PathLike[str] | Buffer | BinaryIO
+_SLICE_BYTES = 4 * 2**20
+
+
+@contextmanager
+def opened(source: Input) -> Iterator[tuple[str, Source | Iterator[Buffer]]]:
+    """Open a source; give its name for accounting, and a plain file or the chunks of anything else.
+
+    ``"-"`` is standard input. Compressed content is decompressed, whatever it comes from.
+
+    Raises
+    ------
+    SourceError
+        It cannot be opened.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        if path == "-":
+            import sys
+
+            file = stdin_source(sys.stdin.buffer)
+        else:
+            file = open_source(path)
+        with file:
+            yield path, file if file.kind == "plain" else file.chunks()
+    elif hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        name = name if isinstance(name, str) else "<file>"
+        yield name, decompress(cast(BinaryIO, source), name)
+    else:
+        view = memoryview(source).cast("B")
+        packed = kind_of(bytes(view[:4])) != "plain"
+        yield "<bytes>", decompress(io.BytesIO(view), "<bytes>") if packed else _slices(view)
+
+
+def _slices(view: memoryview) -> Iterator[memoryview]:
+    for begin in range(0, len(view), _SLICE_BYTES):
+        yield view[begin : begin + _SLICE_BYTES]

@@ -1,0 +1,62 @@
+"""Where the chain ends, told by the archive alone: for a state that is lost, damaged or suspiciously old."""
+
+from datetime import UTC, datetime, timedelta
+
+from tickline.errors import TicklineError
+from tickline.pipelines.archive.chunk import seq_of, unpack
+from tickline.pipelines.archive.state import Position
+from tickline.pipelines.archive.stores import ArchiveStore
+
+__all__ = ["Recovered", "recover"]
+
+Recovered = tuple[Position, str]
+"""The end of the chain, and whether conditional writes were honoured when it was written."""
+
+
+def recover(store: ArchiveStore, node: str, *, now_s: float, days: int) -> Recovered | None:
+    """Find the last chunk of a node, and read where it stands.
+
+    Takes one listing of `days` and one GET; if there is nothing, a listing of all that the node ever wrote,
+    because the number of a chunk must not be used twice, however long ago that was.
+
+    Parameters
+    ----------
+    store : ArchiveStore
+        The archive.
+    node : str
+        Whose chunks.
+    now_s : float
+        The node's clock, seconds since 1970.
+    days : int
+        How far back the first listing goes.
+
+    Returns
+    -------
+    Recovered or None
+        None if the node never wrote a chunk.
+
+    Raises
+    ------
+    TicklineError
+        The archive cannot be read, or its last chunk is damaged.
+    """
+    prefix = f"v1/{node}/"
+    since = datetime.fromtimestamp(now_s, UTC) - timedelta(days=days)
+    key = _last_key(store, prefix, f"{prefix}{since:%Y/%m/%d}")
+    key = key or _last_key(store, prefix, "")
+    if key is None:
+        return None
+    chunk = unpack(store.get(key), key)
+    header = chunk.header
+    if header["node"] != node or header["seq"] != seq_of(key):
+        what = "says that it is another chunk than its key does"
+        raise TicklineError(what, where=key, hint="Run `tickline archive verify`.")
+    told = header.get("store")
+    same = isinstance(told, dict) and told.get("url") == store.url
+    return Position.behind(chunk), str(told["conditional"]) if isinstance(told, dict) and same else "unknown"
+
+
+def _last_key(store: ArchiveStore, prefix: str, after: str) -> str | None:
+    """Return the key with the greatest number."""
+    keys = ((seq_of(key), key) for key in store.keys(prefix, after))
+    return max(((seq, key) for seq, key in keys if seq is not None), default=(0, None))[1]
