@@ -15,7 +15,8 @@ from typing_extensions import Buffer
 
 from tickline import _core, accounting
 from tickline.errors import SourceError, UsageError, explain_os_error
-from tickline.line_sources import Input, name_of, read_pieces
+from tickline.inputs import Input
+from tickline.line_sources import take_lines
 from tickline.table import Table, rejects_table
 
 if TYPE_CHECKING:
@@ -272,9 +273,8 @@ def unique_lines(
     long: list[list[tuple[int, int, int]]] = []
     ends: list[int] = []
     for one in sources:
-        for _ in read_pieces(groups, one):
-            pass
-        read.append((name_of(one), *groups.finish()))
+        name = take_lines(groups, one)
+        read.append((name, *groups.finish()))
         long.append(groups.take_long_lines())
         ends.append(groups.total)
     if groups.refused:

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <tickline/time/epoch.hpp>
 
+#include "random.hpp"
 #include "reference/iso8601_reference.hpp"
 
 namespace {
@@ -40,13 +41,6 @@ std::string written(unix_time time, epoch_unit unit) {
     char* const end = tickline::write_epoch(text, time, unit);
     REQUIRE(text[tickline::epoch_max_length] == '#');
     return std::string(text, end);
-}
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
 }
 
 }  // namespace

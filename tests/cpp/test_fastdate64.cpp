@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "golden.hpp"
+#include "random.hpp"
 
 namespace {
 
@@ -40,13 +41,6 @@ std::string hex(const std::array<std::uint8_t, 8>& bytes) {
         text += "0123456789abcdef"[byte & 15];
     }
     return text;
-}
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
 }
 
 }  // namespace

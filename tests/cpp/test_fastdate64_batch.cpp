@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "golden.hpp"
+#include "random.hpp"
 
 namespace {
 
@@ -26,13 +27,6 @@ std::vector<cpu_level> levels() {
     std::vector<cpu_level> found = {cpu_level::baseline};
     if (tickline::best_cpu_level() != cpu_level::baseline) found.push_back(tickline::best_cpu_level());
     return found;
-}
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
 }
 
 template <class In, class Out>

@@ -9,6 +9,8 @@
 #include <tickline/ip/address.hpp>
 #include <utility>
 
+#include "random.hpp"
+
 namespace {
 
 using tickline::address;
@@ -50,13 +52,6 @@ bool system_reads(const std::string& text, address& a) {
     std::copy(bytes, bytes + 16, a.bytes.begin());
     a.is_v4 = false;
     return true;
-}
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
 }
 
 static_assert([] {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tickline/time/iso8601.hpp>
 
+#include "random.hpp"
 #include "reference/iso8601_reference.hpp"
 
 namespace {
@@ -61,13 +62,6 @@ std::string written(unix_time time, tickline::iso8601_style style = tickline::is
 
 std::string two(int number) {
     return {static_cast<char>('0' + number / 10), static_cast<char>('0' + number % 10)};
-}
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <limits>
 #include <tickline/time/ntp64.hpp>
 
+#include "random.hpp"
+
 namespace {
 
 using tickline::errc;
@@ -17,13 +19,6 @@ constexpr std::int64_t era_end = 2085978496;  // 2036-02-07T06:28:16Z, by RFC 59
 static_assert(ntp64::from_unix_time({0, 0}).raw() == 0x83aa7e8000000000U);
 static_assert(ntp64(0).to_unix_time(0) == unix_time{era_end, 0});
 static_assert(ntp64(0xffffffff00000000U).to_unix_time(0) == unix_time{era_end - 1, 0});
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
 
 }  // namespace
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <tickline/text/number.hpp>
 
+#include "random.hpp"
+
 namespace {
 
 constexpr std::uint64_t untouched = 4242;
@@ -30,13 +32,6 @@ std::string written(std::uint64_t value) {
 }
 
 // xorshift64: the same values in every run.
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
 static_assert(parse("0").value == 0);
 static_assert(parse("12345678901").value == 12345678901U);
 static_assert(parse("12345678x").stop.error == tickline::errc::bad_digit);

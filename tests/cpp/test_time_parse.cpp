@@ -10,6 +10,7 @@
 #include <tickline/time/parse.hpp>
 #include <vector>
 
+#include "random.hpp"
 #include "reference/time_reference.hpp"
 
 namespace {
@@ -65,13 +66,6 @@ std::string two(int number) {
 
 const std::vector<std::string> months = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
-std::uint64_t next_random(std::uint64_t& state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
 
 static_assert([] {
     std::int64_t ms = 0;

@@ -78,7 +78,7 @@ class line_groups {
     std::string_view line(std::uint32_t id) const noexcept {
         const std::string_view kept =
             keeps_lines() ? std::string_view(text_.data() + kept_[id].begin, kept_[id].size) : keys_[id];
-        return kept.empty() ? std::string_view("", 0) : kept;
+        return kept.empty() ? std::string_view("") : kept;
     }
     std::uint64_t count(std::uint32_t id) const noexcept { return counts_[id]; }
     std::uint64_t seen(std::uint32_t id) const noexcept { return seen_[id]; }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tickline import _core
 from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
-from tickline.line_sources import read_pieces
+from tickline.line_sources import take_lines
 from tickline.pipelines.access.reduce.options import parse_memory
 
 __all__ = ["DedupOptions", "Outcome", "dedup_files", "memory_limit"]
@@ -84,15 +84,17 @@ class _Reading:
     def read(self, paths: Sequence[str], between: Callable[[], object]) -> None:
         """Read all of `paths`, and call `between` whenever something may be written."""
         for path in paths:
+
+            def look(path: str = path) -> None:
+                self._check(path)
+                between()
+
             try:
-                for _ in read_pieces(self._reader, path):
-                    self._check(path)
-                    between()
+                take_lines(self._reader, path, look)
                 self.lines += self._reader.finish()[0]
             except MemoryError:
                 raise self._refusal(path) from None
-            self._check(path)
-            between()
+            look()
 
     def _check(self, path: str) -> None:
         if self._reader.refused:
