@@ -120,6 +120,26 @@ TEST_CASE("lines that were replaced take no memory for long") {
     for (const std::uint32_t id : groups.order()) CHECK(groups.line(id).size() == 1002);
 }
 
+TEST_CASE("lines that stay keep their bytes while others are replaced around them") {
+    for (std::uint32_t seed = 1; seed <= 10; ++seed) {
+        std::mt19937 random(seed);
+        std::vector<std::string> lines;
+        for (int i = 0; i < 2000; ++i) {
+            // Two groups at the front that are never replaced, then forty that are, and a new one at times.
+            const auto group = i < 2         ? static_cast<unsigned long>(i)
+                               : i % 50 == 0 ? 1000UL + random() % 1000
+                                             : 2 + random() % 40;
+            std::string line = std::to_string(group) + ' ';
+            for (auto size = random() % 800; size != 0; --size)
+                line += static_cast<char>('a' + random() % 26);
+            lines.push_back(line);
+        }
+        line_groups groups(kept_line::last, {1}, seed);
+        for (const std::string& line : lines) REQUIRE(groups.add(line + '\n'));
+        REQUIRE(found(groups) == expected(lines, kept_line::last, {1}));
+    }
+}
+
 TEST_CASE("memory is foretold from above") {
     for (const auto& key : {std::vector<std::uint32_t>{}, {1}}) {
         line_groups groups(kept_line::first, key);

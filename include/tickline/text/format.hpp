@@ -69,10 +69,10 @@ class ascii_set {
 struct format_field {
     std::string_view name;
     field_kind kind = field_kind::text;
-    std::string_view unit = "";
-    std::string_view sign = "";  // what a positive value means, where that can be asked
-    ascii_set allowed = {};      // of a word
-    std::size_t width = 0;       // of a word: 1 to 8, or 0 for any of these
+    std::string_view unit{};
+    std::string_view sign{};  // what a positive value means, where that can be asked
+    ascii_set allowed = {};   // of a word
+    std::size_t width = 0;    // of a word: 1 to 8, or 0 for any of these
 };
 
 constexpr bool is_time(field_kind kind) noexcept {
