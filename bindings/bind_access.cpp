@@ -3,8 +3,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <atomic>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -105,24 +103,22 @@ s3_field_set set_of(const std::vector<s3_field>& fields) {
     return set;
 }
 
-// One run of consecutive bytes of one source. It belongs to one thread at a time: a second one that comes
-// while it works gets a RuntimeError, and nothing of it is touched. Once it has failed half-way (no memory,
-// too much text) it gives nothing any more.
-class access_scan {
+// One run of consecutive bytes of one source.
+class access_scan : public line_scan<access_scan> {
   public:
     access_scan(const std::vector<std::string>& columns, std::shared_ptr<access_filter> filter,
                 std::string_view output, const std::optional<std::string>& level, std::size_t max_line_bytes,
                 bool keep_rejects, bool reject_text, bool line, bool line_hash)
-        : filter_(std::move(filter)),
+        : line_scan("AccessScan", checked_line_bytes(max_line_bytes)),
+          filter_(std::move(filter)),
           fields_(fields_of(columns)),
           output_(output_of(output)),
           keep_rejects_(keep_rejects),
           keep_text_(keep_rejects && reject_text),
-          scanner_(filter_->rules, set_of(fields_), level_of(level), checked_line_bytes(max_line_bytes)),
+          scanner_(filter_->rules, set_of(fields_), level_of(level), max_line_bytes),
           extra_{line, line_hash},
           columns_(fields_, extra_),
-          tsv_(fields_, filter_->rules.strict),
-          assembler_(max_line_bytes) {
+          tsv_(fields_, filter_->rules.strict) {
         if (fields_.empty() && output_ == output_kind::tsv) throw py::value_error("no column is asked for");
     }
 
@@ -147,34 +143,7 @@ class access_scan {
         line.length = length;
         keep(line, {});
     }
-    bool full() const { return rows() >= max_rows_ || columns_.near_limit(); }
-
-    std::uint64_t read(int fd, std::uint64_t begin, std::uint64_t end, std::int64_t max_rows) {
-        read_position position;
-        work([&] {
-            max_rows_ = max_rows;
-            position = read_lines(fd, begin, end, assembler_, *this);
-        });
-        if (position.error_number != 0) raise_os_error(position.error_number);
-        return position.next;
-    }
-
-    void feed(const py::buffer& data) {
-        const bytes_view bytes(data);
-        work([&] {
-            std::string_view rest = bytes.text();
-            while (!rest.empty()) {
-                const std::string_view piece = rest.substr(0, assembler_.space_bytes());
-                std::memcpy(assembler_.space(), piece.data(), piece.size());
-                assembler_.push(piece.size(), *this);
-                rest.remove_prefix(piece.size());
-            }
-        });
-    }
-
-    void finish() {
-        work([&] { assembler_.finish(*this); });
-    }
+    bool full() const { return rows() >= max_rows() || columns_.near_limit(); }
 
     // As new, but with the memory it has: what is read next belongs to another source, or piece of one.
     void restart() {
@@ -182,7 +151,7 @@ class access_scan {
         scanner_.restart();
         if (output_ == output_kind::columns) columns_ = s3_column_builder(fields_, extra_);
         tsv_.clear();
-        assembler_.reset(0);
+        forget_lines();
         rejects_.clear();
         texts_.clear();
     }
@@ -199,7 +168,7 @@ class access_scan {
     record_batch take_batch() {
         const one_thread alone(*this);
         std::optional<record_batch> batch = columns_.finish();
-        if (!batch) throw std::runtime_error(broken_text);
+        if (!batch) raise_broken();
         return *std::move(batch);
     }
 
@@ -230,27 +199,6 @@ class access_scan {
     }
 
   private:
-    static constexpr const char* broken_text =
-        "this AccessScan failed before: what it holds is not whole, make a new one";
-
-    // Holds the scan for this thread.
-    class one_thread : at_work {
-      public:
-        explicit one_thread(const access_scan& scan) : at_work(scan.busy_, "AccessScan") {
-            if (scan.broken_) throw std::runtime_error(broken_text);
-        }
-    };
-
-    // Does the work without the GIL. What throws half-way leaves columns that do not fit together.
-    template <class Work>
-    void work(Work&& todo) {
-        const one_thread alone(*this);
-        const gil_released release;
-        broken_ = true;
-        todo();
-        broken_ = false;
-    }
-
     std::int64_t rows() const {
         return output_ == output_kind::tsv ? static_cast<std::int64_t>(tsv_.rows()) : columns_.rows();
     }
@@ -273,12 +221,8 @@ class access_scan {
     s3_extra_columns extra_;
     s3_column_builder columns_;
     s3_tsv_writer tsv_;
-    line_assembler assembler_;
-    std::int64_t max_rows_ = std::numeric_limits<std::int64_t>::max();
     std::vector<rejected_line> rejects_;
     std::vector<std::string> texts_;
-    mutable std::atomic<bool> busy_ = false;
-    bool broken_ = false;
 };
 
 py::tuple column_names() {

@@ -3,9 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -42,12 +40,12 @@ std::optional<chrony_kind> kind_of(const std::optional<std::string>& text) {
     return kind_called(*text);
 }
 
-// One source, from its first byte to its last. It belongs to one thread at a time. Once it has failed
-// half-way (no memory) it gives nothing any more.
-class chrony_scan {
+// One source, from its first byte to its last.
+class chrony_scan : public line_scan<chrony_scan> {
   public:
     chrony_scan(const std::optional<std::string>& kind, std::size_t max_line_bytes)
-        : scanner_(kind_of(kind), checked_line_bytes(max_line_bytes)), assembler_(max_line_bytes) {}
+        : line_scan("ChronyScan", checked_line_bytes(max_line_bytes)),
+          scanner_(kind_of(kind), max_line_bytes) {}
 
     // What the line assembler calls.
     void lines(std::string_view text, std::uint64_t offset) {
@@ -65,34 +63,7 @@ class chrony_scan {
     void long_line(std::uint64_t offset, std::uint64_t length, std::uint64_t end_bytes) {
         rejects_.push_back(scanner_.skip_long_line(offset, length, end_bytes));
     }
-    bool full() const { return columns_ && (columns_->rows() >= max_rows_ || columns_->near_limit()); }
-
-    std::uint64_t read(int fd, std::uint64_t begin, std::uint64_t end, std::int64_t max_rows) {
-        read_position position;
-        work([&] {
-            max_rows_ = max_rows;
-            position = read_lines(fd, begin, end, assembler_, *this);
-        });
-        if (position.error_number != 0) raise_os_error(position.error_number);
-        return position.next;
-    }
-
-    void feed(const py::buffer& data) {
-        const bytes_view bytes(data);
-        work([&] {
-            std::string_view rest = bytes.text();
-            while (!rest.empty()) {
-                const std::string_view piece = rest.substr(0, assembler_.space_bytes());
-                std::memcpy(assembler_.space(), piece.data(), piece.size());
-                assembler_.push(piece.size(), *this);
-                rest.remove_prefix(piece.size());
-            }
-        });
-    }
-
-    void finish() {
-        work([&] { assembler_.finish(*this); });
-    }
+    bool full() const { return columns_ && (columns_->rows() >= max_rows() || columns_->near_limit()); }
 
     std::optional<std::string> kind() const {
         const one_thread alone(*this);
@@ -111,7 +82,7 @@ class chrony_scan {
         const one_thread alone(*this);
         if (!columns_) throw py::value_error("there are no rows");
         std::optional<record_batch> batch = columns_->finish();
-        if (!batch) throw std::runtime_error(broken_text);
+        if (!batch) raise_broken();
         return *std::move(batch);
     }
 
@@ -126,34 +97,10 @@ class chrony_scan {
     }
 
   private:
-    static constexpr const char* broken_text =
-        "this ChronyScan failed before: what it holds is not whole, make a new one";
-
-    class one_thread : at_work {
-      public:
-        explicit one_thread(const chrony_scan& scan) : at_work(scan.busy_, "ChronyScan") {
-            if (scan.broken_) throw std::runtime_error(broken_text);
-        }
-    };
-
-    // Does the work without the GIL. What throws half-way leaves columns that do not fit together.
-    template <class Work>
-    void work(Work&& todo) {
-        const one_thread alone(*this);
-        const gil_released release;
-        broken_ = true;
-        todo();
-        broken_ = false;
-    }
-
     chrony_scanner scanner_;
     format_rows rows_;
     std::optional<format_columns> columns_;  // as soon as the kind is known
-    line_assembler assembler_;
-    std::int64_t max_rows_ = std::numeric_limits<std::int64_t>::max();
     std::vector<rejected_line> rejects_;
-    mutable std::atomic<bool> busy_ = false;
-    bool broken_ = false;
 };
 
 py::tuple kinds() {

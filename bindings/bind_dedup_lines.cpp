@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -68,15 +67,7 @@ class line_input {
 
     void feed(const py::buffer& data) {
         const bytes_view bytes(data);
-        work([&] {
-            std::string_view rest = bytes.text();
-            while (!rest.empty()) {
-                const std::string_view piece = rest.substr(0, assembler_.space_bytes());
-                std::memcpy(assembler_.space(), piece.data(), piece.size());
-                assembler_.push(piece.size(), *this);
-                rest.remove_prefix(piece.size());
-            }
-        });
+        work([&] { assembler_.push_copy(bytes.text(), *this); });
     }
 
     // The source has ended; (lines, bytes) of it. The next one may follow.

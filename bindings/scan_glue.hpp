@@ -1,5 +1,5 @@
-// What the scans of all log formats share: accounting and rejected lines as Python has them, and the guard
-// against two threads in one scan.
+// What the scans of all log formats share: how bytes come in, accounting and rejected lines as Python has
+// them.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,12 +7,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "glue.hpp"
 #include "tickline/error.hpp"
 #include "tickline/logs/accounting.hpp"
+#include "tickline/logs/lines.hpp"
 
 namespace tickline::python {
 
@@ -73,21 +76,68 @@ inline py::dict rejects_dict(const std::vector<rejected_line>& rejects) {
     return all;
 }
 
-// Holds a scan for this thread. Whoever comes meanwhile is told, and does not wait.
-class at_work {
+// How bytes come to a scan, which is the sink of its lines (logs/lines.hpp): Scan derives from this and has
+// lines(), long_line() and full(). It belongs to one thread at a time: a second one that comes while it works
+// gets a RuntimeError, and nothing of it is touched. Once it has failed half-way (no memory, too much text)
+// it gives nothing any more.
+template <class Scan>
+class line_scan {
   public:
-    at_work(std::atomic<bool>& busy, const char* what) : busy_(busy) {
-        if (busy_.exchange(true)) {
-            throw std::runtime_error("this " + std::string(what) +
-                                     " is at work in another thread; make one for each");
-        }
+    line_scan(const char* name, std::size_t max_line_bytes) : name_(name), assembler_(max_line_bytes) {}
+
+    std::uint64_t read(int fd, std::uint64_t begin, std::uint64_t end, std::int64_t max_rows) {
+        read_position position;
+        work([&] {
+            max_rows_ = max_rows;
+            position = read_lines(fd, begin, end, assembler_, self());
+        });
+        if (position.error_number != 0) raise_os_error(position.error_number);
+        return position.next;
     }
-    at_work(const at_work&) = delete;
-    at_work& operator=(const at_work&) = delete;
-    ~at_work() { busy_ = false; }
+
+    void feed(const py::buffer& data) {
+        const bytes_view bytes(data);
+        work([&] { assembler_.push_copy(bytes.text(), self()); });
+    }
+
+    void finish() {
+        work([&] { assembler_.finish(self()); });
+    }
+
+  protected:
+    class one_thread : alone_in {
+      public:
+        explicit one_thread(const line_scan& scan) : alone_in(scan.busy_, scan.name_) {
+            if (scan.broken_) scan.raise_broken();
+        }
+    };
+
+    [[noreturn]] void raise_broken() const {
+        throw std::runtime_error("this " + std::string(name_) +
+                                 " failed before: what it holds is not whole, make a new one");
+    }
+
+    std::int64_t max_rows() const noexcept { return max_rows_; }
+    void forget_lines() noexcept { assembler_.reset(0); }
 
   private:
-    std::atomic<bool>& busy_;
+    // Does the work without the GIL. What throws half-way leaves columns that do not fit together.
+    template <class Work>
+    void work(Work&& todo) {
+        const one_thread alone(*this);
+        const gil_released release;
+        broken_ = true;
+        todo();
+        broken_ = false;
+    }
+
+    Scan& self() noexcept { return static_cast<Scan&>(*this); }
+
+    const char* name_;
+    line_assembler assembler_;
+    std::int64_t max_rows_ = std::numeric_limits<std::int64_t>::max();
+    mutable std::atomic<bool> busy_ = false;
+    bool broken_ = false;
 };
 
 }  // namespace tickline::python

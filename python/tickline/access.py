@@ -11,14 +11,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from typing_extensions import Buffer
-
 from tickline import _core, accounting
 from tickline.discovery import LOOKED_FOR, discover
-from tickline.errors import SourceError, TicklineError, UsageError, explain_os_error
+from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.filters import AccessRules, check_columns
-from tickline.inputs import Input, opened
-from tickline.sources import Source
+from tickline.inputs import Input, batches_of, opened
 from tickline.table import Table, rejects_table
 
 __all__ = ["COLUMNS", "Scan", "Store", "read", "scan"]
@@ -132,39 +129,11 @@ class Scan:
     def _all(self, sources: list[Input]) -> Iterator[_core.Batch]:
         for source in sources:
             with opened(source) as (name, content):
-                yield from (
-                    self._plain(content) if isinstance(content, Source) else self._stream(name, content)
+                scan = _core.AccessScan(
+                    self._columns, self._filter, max_line_bytes=self._max_line_bytes, keep_rejects=True
                 )
-
-    def _new_scan(self) -> _core.AccessScan:
-        return _core.AccessScan(
-            self._columns, self._filter, max_line_bytes=self._max_line_bytes, keep_rejects=True
-        )
-
-    def _plain(self, source: Source) -> Iterator[_core.Batch]:
-        scan = self._new_scan()
-        position = 0
-        while position < source.size:
-            try:
-                position = scan.read(source.fd, position, source.size, self._batch_rows)
-            except OSError as error:
-                raise explain_os_error(error, source.path) from error
-            if scan.pending_rows:
-                yield scan.take_batch()
-        if scan.counts()["bytes"] < source.size:
-            raise SourceError("became shorter while it was read", where=source.path, hint="Read it again.")
-        self._end(source.path, scan)
-
-    def _stream(self, name: str, chunks: Iterator[Buffer]) -> Iterator[_core.Batch]:
-        scan = self._new_scan()
-        for chunk in chunks:
-            scan.feed(chunk)
-            if scan.pending_rows >= self._batch_rows or scan.batch_full:
-                yield scan.take_batch()
-        scan.finish()
-        if scan.pending_rows:
-            yield scan.take_batch()
-        self._end(name, scan)
+                yield from batches_of(scan, content, self._batch_rows)
+                self._end(name, scan)
 
     def _end(self, name: str, scan: _core.AccessScan) -> None:
         counts = dict(scan.counts())

@@ -35,16 +35,16 @@ def whole_number(value: Any, name: str, least: int, most: int) -> int:
     UsageError
         It is no integer, or out of range; the message has its name.
     """
-    hint = f"It goes from {least:,} to {most:,}."
     try:
         number = operator.index(value)
     except TypeError:
         number = None
-    if number is None or isinstance(value, bool):
-        raise UsageError(f"{_shown(value)} is no whole number", where=name, hint=hint)
-    if not least <= number <= most:
-        raise UsageError(f"{_shown(number)} is out of range", where=name, hint=hint)
-    return number
+    if number is not None and least <= number <= most and not isinstance(value, bool):
+        return number
+    # Written here and not before: a packet is checked in the time that two such texts take.
+    whole = number is not None and not isinstance(value, bool)
+    what = f"{_shown(number)} is out of range" if whole else f"{_shown(value)} is no whole number"
+    raise UsageError(what, where=name, hint=f"It goes from {least:,} to {most:,}.")
 
 
 def real_number(value: Any, name: str) -> float:

@@ -15,13 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from typing_extensions import Buffer
-
 from tickline import _core, accounting
 from tickline.discovery import Found, Wanted, discover, natural_key
-from tickline.errors import SourceError, UsageError, explain_os_error
-from tickline.inputs import Input, opened
-from tickline.sources import Source
+from tickline.errors import SourceError, UsageError
+from tickline.inputs import Input, batches_of, opened
 from tickline.table import Table, rejects_table
 
 __all__ = ["COLUMNS", "KINDS", "Scan", "read", "scan"]
@@ -116,33 +113,9 @@ class Scan:
         for source in sources:
             with opened(source) as (name, content):
                 scan = _core.ChronyScan(_kind_of_file(name), max_line_bytes=self._max_line_bytes)
-                batches = (
-                    self._plain(scan, content) if isinstance(content, Source) else self._stream(scan, content)
-                )
-                for batch in batches:
+                for batch in batches_of(scan, content, self._batch_rows):
                     yield self._checked_kind(name, scan), batch
                 self._end(name, scan)
-
-    def _plain(self, scan: _core.ChronyScan, source: Source) -> Iterator[_core.Batch]:
-        position = 0
-        while position < source.size:
-            try:
-                position = scan.read(source.fd, position, source.size, self._batch_rows)
-            except OSError as error:
-                raise explain_os_error(error, source.path) from error
-            if scan.pending_rows:
-                yield scan.take_batch()
-        if scan.counts()["bytes"] < source.size:
-            raise SourceError("became shorter while it was read", where=source.path, hint="Read it again.")
-
-    def _stream(self, scan: _core.ChronyScan, chunks: Iterator[Buffer]) -> Iterator[_core.Batch]:
-        for chunk in chunks:
-            scan.feed(chunk)
-            if scan.pending_rows >= self._batch_rows or scan.batch_full:
-                yield scan.take_batch()
-        scan.finish()
-        if scan.pending_rows:
-            yield scan.take_batch()
 
     def _checked_kind(self, name: str, scan: _core.ChronyScan) -> str:
         kind = scan.kind

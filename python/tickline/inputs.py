@@ -1,4 +1,4 @@
-"""What `read` and `scan` of log formats take: paths, buffers, open files; each opened as it reads best."""
+"""What `read` and `scan` of log formats take: paths, buffers, open files; each read as it reads best."""
 
 import io
 import os
@@ -8,9 +8,11 @@ from typing import BinaryIO, cast
 
 from typing_extensions import Buffer
 
+from tickline import _core
+from tickline.errors import SourceError, explain_os_error
 from tickline.sources import Source, decompress, kind_of, open_source, stdin_source
 
-__all__ = ["Input", "opened"]
+__all__ = ["Input", "batches_of", "opened"]
 
 Input = str | os.PathLike[str] | Buffer | BinaryIO
 _SLICE_BYTES = 4 * 2**20
@@ -45,6 +47,43 @@ def opened(source: Input) -> Iterator[tuple[str, Source | Iterator[Buffer]]]:
         view = memoryview(source).cast("B")
         packed = kind_of(bytes(view[:4])) != "plain"
         yield "<bytes>", decompress(io.BytesIO(view), "<bytes>") if packed else _slices(view)
+
+
+def batches_of(
+    scan: "_core.AccessScan | _core.ChronyScan", content: Source | Iterator[Buffer], batch_rows: int
+) -> Iterator[_core.Batch]:
+    """Let a scan read the content of one source to its end, and give its rows whenever there are enough.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read, or became shorter.
+    """
+    if isinstance(content, Source):
+        yield from _of_file(scan, content, batch_rows)
+        return
+    for chunk in content:
+        scan.feed(chunk)
+        if scan.pending_rows >= batch_rows or scan.batch_full:
+            yield scan.take_batch()
+    scan.finish()
+    if scan.pending_rows:
+        yield scan.take_batch()
+
+
+def _of_file(
+    scan: "_core.AccessScan | _core.ChronyScan", source: Source, batch_rows: int
+) -> Iterator[_core.Batch]:
+    position = 0
+    while position < source.size:
+        try:
+            position = scan.read(source.fd, position, source.size, batch_rows)
+        except OSError as error:
+            raise explain_os_error(error, source.path) from error
+        if scan.pending_rows:
+            yield scan.take_batch()
+    if scan.counts()["bytes"] < source.size:
+        raise SourceError("became shorter while it was read", where=source.path, hint="Read it again.")
 
 
 def _slices(view: memoryview) -> Iterator[memoryview]:

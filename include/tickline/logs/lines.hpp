@@ -127,6 +127,17 @@ class line_assembler {
     std::uint64_t position() const noexcept { return offset_; }
     bool inside_line() const noexcept { return carry_ != 0 || long_bytes_ != 0; }
 
+    // Bytes that are in memory already, any number of them, in pieces of space_bytes().
+    template <class Sink>
+    void push_copy(std::string_view bytes, Sink& sink) {
+        while (!bytes.empty()) {
+            const std::string_view piece = bytes.substr(0, space_bytes());
+            std::memcpy(space(), piece.data(), piece.size());
+            push(piece.size(), sink);
+            bytes.remove_prefix(piece.size());
+        }
+    }
+
     // n bytes have been put into space().
     template <class Sink>
     void push(std::size_t n, Sink& sink) {

@@ -253,7 +253,7 @@ class ntp_query_run {
         if (const int error = network_.open(where, attempt.handle)) {
             attempt.handle = ntp_attempt::ended;
             why = ntp_error_text("no socket could be opened", error);
-        } else if (!draw(attempt.transmit)) {
+        } else if (!draw_transmit(network_, attempt.transmit)) {
             why = "the system gives no random numbers";
         } else {
             std::array<char, ntp_header_bytes> request{};
@@ -280,15 +280,6 @@ class ntp_query_run {
         ntp_name_state& name = names_[attempt.name];
         ++name.under_way;
         name.next_ns = saturating_add(now_, std::min(ntp_next_address_ns, options_.deadline_ns / 4));
-    }
-
-    // No answer to a request of 0 could be told from a forged one.
-    bool draw(std::uint64_t& random) {
-        for (int attempt = 0; attempt < 8; ++attempt) {
-            if (network_.random64(random) != 0) return false;
-            if (random != 0) return true;
-        }
-        return false;
     }
 
     void end(std::size_t a) {

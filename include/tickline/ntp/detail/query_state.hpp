@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <tickline/ntp/detail/query_words.hpp>
+#include <tickline/ntp/network.hpp>
 #include <tickline/ntp/query.hpp>
 #include <tickline/ntp/select.hpp>
 #include <tickline/ntp/server_memory.hpp>
@@ -115,6 +116,16 @@ struct ntp_attempt {
     // From when on it counts as unreachable; somebody has said so already, but anybody can.
     std::optional<std::int64_t> doubted_until_ns = std::nullopt;
 };
+
+// The 64 bits of a request. No answer to a request of 0 could be told from a forged one.
+template <ntp_network Network>
+bool draw_transmit(Network& network, std::uint64_t& random) {
+    for (int attempt = 0; attempt < 8; ++attempt) {
+        if (network.random64(random) != 0) return false;
+        if (random != 0) return true;
+    }
+    return false;
+}
 
 // Why a server has not voted.
 struct ntp_note {
