@@ -8,7 +8,6 @@ the test, and dies with the process that started it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pwd
 import shutil
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from python.ntp_server_support import talking_to
 
 START_SECONDS = 30.0
 # Loopback has many addresses: the look whether it runs is not counted against the limits of those who ask.
@@ -105,28 +106,9 @@ def chronyd_network(folder: Path, *servers: NetworkServer) -> Iterator[tuple[lis
         pytest.skip("no network namespaces: there is no ip(8), or no right to make them")
     driver = Path(__file__).with_name("chronyd_network_driver.py")
     words = [*apart, "setpriv", "--pdeathsig", "KILL", sys.executable, str(driver), str(folder)]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-
-    def told(words: object) -> Any:
-        process.stdin.write(json.dumps(words) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        assert line, "the process with the network of chronyds has ended"
-        return json.loads(line)
-
-    try:
+    with talking_to(*words) as told:
         addresses = told([asdict(server) for server in servers])
         yield addresses, lambda **arguments: told(arguments)
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(START_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
 
 
 def exchange(name: str, request: bytes, source: str = "") -> bytes | None:

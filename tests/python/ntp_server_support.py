@@ -31,7 +31,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,35 @@ def ntp64(unix_ns: int) -> int:
 # ---- for tests --------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def talking_to(*command: str) -> Iterator[Callable[[object], Any]]:
+    """Run a process that answers each line of JSON with one; gives how to ask it, from any thread.
+
+    It ends with its standard input, or is killed.
+    """
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    one_asks = threading.Lock()
+
+    def ask(words: object) -> Any:
+        with one_asks:
+            process.stdin.write(json.dumps(words) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        assert answer, f"the process has ended: {command[-1]}"
+        return json.loads(answer)
+
+    try:
+        yield ask
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(START_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
 class Servers:
     """Servers that run.
 
@@ -190,9 +219,8 @@ class Servers:
         ``address:port`` of each, in order.
     """
 
-    def __init__(self, process: subprocess.Popen[str], servers: tuple[Server, ...]) -> None:
-        self._process = process
-        self._lock = threading.Lock()
+    def __init__(self, ask: Callable[[object], Any], servers: tuple[Server, ...]) -> None:
+        self._ask = ask
         self.addresses = [(str(host), int(port)) for host, port in self._ask([*map(asdict, servers)])]
         self.names = [(f"[{host}]" if ":" in host else host) + f":{port}" for host, port in self.addresses]
 
@@ -215,16 +243,6 @@ class Servers:
         """Let a server answer otherwise from now on."""
         self._ask([index, asdict(script)["script"]])
 
-    def _ask(self, words: object) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with self._lock:
-            self._process.stdin.write(json.dumps(words) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
-        assert answer, "the process of the NTP servers has ended"
-        return json.loads(answer)
-
 
 @contextlib.contextmanager
 def ntp_servers(*servers: Server) -> Iterator[Servers]:
@@ -233,20 +251,8 @@ def ntp_servers(*servers: Server) -> Iterator[Servers]:
     Servers with the same `port` other than 0 and different addresses share the port that is free on all of
     them: it stands for any one.
     """
-    command = [sys.executable, "-S", "-E", str(Path(__file__).resolve())]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield Servers(process, servers)
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(START_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+    with talking_to(sys.executable, "-S", "-E", str(Path(__file__).resolve())) as ask:
+        yield Servers(ask, servers)
 
 
 # ---- the process ------------------------------------------------------------------------------------------
