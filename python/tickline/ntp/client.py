@@ -1,10 +1,8 @@
 """Asking many servers for the time, all at once."""
 
-import asyncio
 import math
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from tickline import _core
@@ -112,6 +110,10 @@ class Client:
         port: int = 123,
     ) -> Result:
         """Do the same as `query` in a thread of its own; cancelling the task ends the query."""
+        # Whoever awaits has asyncio already; for the others it would be half of the import of this module.
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
         stop, begin_ns = _core.NtpStop(), time.monotonic_ns()
         arguments = (stop, begin_ns, servers, quorum, deadline_s, accuracy_s, family, port)
         # Not the loop's own executor: its threads are few, and waiting for one counts as well.
@@ -160,14 +162,8 @@ def _ns(seconds: float) -> int:
     return 0 if math.isnan(seconds) else int(max(-_MOST_S, min(seconds, _MOST_S)) * 1e9)
 
 
-_shared: Client | None = None
-
-
-def _shared_client() -> Client:
-    global _shared  # headway and kiss codes must hold for the whole program
-    if _shared is None:
-        _shared = Client()
-    return _shared
+# One, because headway and kiss codes must hold for the whole program.
+_shared = Client()
 
 
 def query(
@@ -189,7 +185,7 @@ def query(
     >>> tl.ntp.query(servers).interval_ns  # doctest: +SKIP
     (1795305600123456789, 1795305600134567890)
     """
-    return _shared_client().query(
+    return _shared.query(
         servers, quorum=quorum, deadline_s=deadline_s, accuracy_s=accuracy_s, family=family, port=port
     )
 
@@ -204,6 +200,6 @@ async def aquery(
     port: int = 123,
 ) -> Result:
     """Do the same as `query` in a thread of its own; cancelling the task ends the query."""
-    return await _shared_client().aquery(
+    return await _shared.aquery(
         servers, quorum=quorum, deadline_s=deadline_s, accuracy_s=accuracy_s, family=family, port=port
     )
