@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrow_in.hpp"
 #include "glue.hpp"
 #include "tickline/arrow/texts.hpp"
 #include "tickline/dedup/exact_set.hpp"
@@ -93,25 +94,6 @@ class content_hash {
     mutable std::atomic<bool> busy_ = false;
 };
 
-// What a PyCapsule of the Arrow interface holds; the capsule goes on owning it.
-template <class Struct>
-Struct* inside(const py::object& capsule) {
-    void* const content = PyCapsule_GetPointer(capsule.ptr(), capsule_name(static_cast<Struct*>(nullptr)));
-    if (content == nullptr) throw py::error_already_set();
-    return static_cast<Struct*>(content);
-}
-
-// An ArrowSchema or ArrowArray that a stream gave.
-template <class Struct>
-struct given : Struct {
-    given() : Struct{} {}
-    given(const given&) = delete;
-    given& operator=(const given&) = delete;
-    ~given() {
-        if (this->release != nullptr) this->release(this);
-    }
-};
-
 arrow_texts texts_of(const ArrowSchema& schema) {
     if (!arrow_texts::takes(schema)) {
         const std::string format = schema.format;
@@ -120,37 +102,6 @@ arrow_texts texts_of(const ArrowSchema& schema) {
                                  : "a column of texts or bytes is wanted, not Arrow's \"" + format + "\"");
     }
     return arrow_texts(schema);
-}
-
-// Calls use(texts, array) for every array of a column that has Arrow's PyCapsule interface.
-template <class Use>
-void each_array(const py::object& column, Use&& use) {
-    if (py::hasattr(column, "__arrow_c_array__")) {
-        const py::tuple pair = column.attr("__arrow_c_array__")();
-        const auto* const schema = inside<ArrowSchema>(pair[0]);
-        const auto* const array = inside<ArrowArray>(pair[1]);
-        use(texts_of(*schema), *array);
-        return;
-    }
-    if (!py::hasattr(column, "__arrow_c_stream__")) {
-        throw py::type_error("an object with __arrow_c_array__ or __arrow_c_stream__ is wanted");
-    }
-    const py::object capsule = column.attr("__arrow_c_stream__")();
-    auto* const stream = inside<ArrowArrayStream>(capsule);
-    const auto check = [stream](int error) {
-        if (error == 0) return;
-        const char* const why = stream->get_last_error(stream);
-        throw py::value_error(std::string("Arrow stream: ") + (why == nullptr ? "it failed" : why));
-    };
-    given<ArrowSchema> schema;
-    check(stream->get_schema(stream, &schema));
-    const arrow_texts texts = texts_of(schema);
-    while (true) {
-        given<ArrowArray> array;
-        check(stream->get_next(stream, &array));
-        if (array.release == nullptr) return;
-        use(texts, array);
-    }
 }
 
 // One set for one thread at a time.
@@ -181,7 +132,8 @@ class set_of_lines {
         const alone_in alone(busy_, name);
         detail::buffer<char> news;
         bool good = true;
-        each_array(column, [&](const arrow_texts& texts, const ArrowArray& array) {
+        each_array(column, [&](const ArrowSchema& schema, const ArrowArray& array) {
+            const arrow_texts texts = texts_of(schema);
             const gil_released release;
             good = good && add_array(texts, array, news);
         });

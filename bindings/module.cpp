@@ -10,6 +10,7 @@ namespace tickline::python {
 void bind_arrow(py::module_& module);
 void bind_access(py::module_& module);
 void bind_chrony(py::module_& module);
+void bind_connections(py::module_& module);
 void bind_ip(py::module_& module);
 void bind_dedup(py::module_& module);
 void bind_dedup_lines(py::module_& module);
@@ -27,6 +28,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     tickline::python::bind_arrow(module);
     tickline::python::bind_access(module);
     tickline::python::bind_chrony(module);
+    tickline::python::bind_connections(module);
     tickline::python::bind_ip(module);
     tickline::python::bind_dedup(module);
     tickline::python::bind_dedup_lines(module);

@@ -119,6 +119,20 @@ build_versitygw() {
         say "versitygw could not be built: the tests that need it are skipped"
 }
 
+# An S3 server that ignores conditional writes: what is archived must not be trusted to one unasked.
+install_s3rver() {
+    local folder=${XDG_CACHE_HOME:-$HOME/.cache}/tickline/s3rver
+    if [ -x "$folder/node_modules/.bin/s3rver" ]; then return; fi
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        say "no node and npm: s3rver is not installed, and the tests that need it are skipped"
+        return
+    fi
+    say "installing s3rver into $folder"
+    mkdir -p "$folder"
+    npm install --prefix "$folder" --no-audit --no-fund --ignore-scripts --silent s3rver@3.7.1 ||
+        say "s3rver could not be installed: the tests that need it are skipped"
+}
+
 # An NTP server that tests ask. Debian's package is only unpacked: installing it would replace the machine's own
 # time service.
 unpack_chronyd() {
@@ -151,6 +165,7 @@ if [ -n "$group" ]; then
 fi
 if [ "$purpose" = test ]; then
     build_versitygw
+    install_s3rver
     unpack_chronyd
 else
     # ccache and parallel jobs are found by CMake and Ninja through these.

@@ -43,10 +43,13 @@ enum class errc : std::uint8_t {
     damaged_file,
     unknown_layout,
     bad_column,
+    field_count,
+    bad_epoch,
+    bad_name,
 };
 
 // How many values errc has: loops over all errors and tables by error use it.
-inline constexpr int errc_count = static_cast<int>(errc::bad_column) + 1;
+inline constexpr int errc_count = static_cast<int>(errc::bad_name) + 1;
 
 namespace detail {
 struct error_text {
@@ -79,6 +82,9 @@ inline constexpr error_text error_texts[errc_count] = {
     {"damaged_file", "the file was cut short or changed after it was written"},
     {"unknown_layout", "neither banner nor columns are those of a layout that this kind of log ever had"},
     {"bad_column", "a column does not hold what the log's writer prints there"},
+    {"field_count", "the line has fewer or more fields than its format"},
+    {"bad_epoch", "not seconds since 1970 like 1549411238 or 1549411238.123456789"},
+    {"bad_name", "a name is longer than its field allows, or is not printable UTF-8"},
 };
 }  // namespace detail
 

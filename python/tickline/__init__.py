@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "access",
     "chrony",
+    "connections",
     "dedup",
     "fake",
     "include_dir",
@@ -29,7 +30,7 @@ __all__ = [
     "time",
 ]
 
-_SUBJECTS = frozenset({"access", "chrony", "dedup", "fake", "ip", "ntp", "time"})
+_SUBJECTS = frozenset({"access", "chrony", "connections", "dedup", "fake", "ip", "ntp", "time"})
 
 
 def include_dir() -> Path:

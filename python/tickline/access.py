@@ -16,7 +16,7 @@ from tickline.discovery import LOOKED_FOR, discover
 from tickline.errors import SourceError, TicklineError, UsageError
 from tickline.filters import AccessRules, check_columns
 from tickline.inputs import Input, batches_of, opened
-from tickline.table import Table, rejects_table
+from tickline.table import Table, rejects_of
 
 __all__ = ["COLUMNS", "Scan", "Store", "read", "scan"]
 
@@ -88,13 +88,7 @@ class Scan:
         Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
         0, without the line end), ``reason``.
         """
-        return rejects_table(
-            [name for name, found in self._rejects for _ in found["reason"]],
-            line=b"".join(found["line"] for _, found in self._rejects),
-            offset=b"".join(found["offset"] for _, found in self._rejects),
-            length=b"".join(found["length"] for _, found in self._rejects),
-            reason=[reason for _, found in self._rejects for reason in found["reason"]],
-        )
+        return rejects_of(self._rejects)
 
     def __iter__(self) -> "Scan":
         return self

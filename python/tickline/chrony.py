@@ -19,7 +19,7 @@ from tickline import _core, accounting
 from tickline.discovery import Found, Wanted, discover, natural_key
 from tickline.errors import SourceError, UsageError
 from tickline.inputs import Input, batches_of, opened
-from tickline.table import Table, rejects_table
+from tickline.table import Table, rejects_of
 
 __all__ = ["COLUMNS", "KINDS", "Scan", "read", "scan"]
 
@@ -88,7 +88,7 @@ class Scan:
         Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
         0, without the line end), ``reason``.
         """
-        return _rejects_of(self._rejects)
+        return rejects_of([(name, found) for _, name, found in self._rejects])
 
     def __iter__(self) -> "Scan":
         return self
@@ -106,7 +106,7 @@ class Scan:
 
     def _table(self, kind: str, batches: list[_core.Batch]) -> Table:
         report = accounting.report((name, counts) for its, name, counts in self._finished if its == kind)
-        rejects = _rejects_of([found for found in self._rejects if found[0] == kind])
+        rejects = rejects_of([(name, found) for its, name, found in self._rejects if its == kind])
         return Table(_core.chrony_schema(kind), batches, accounting=report, rejects=rejects)
 
     def _all(self, sources: list[Input]) -> Iterator[tuple[str, _core.Batch]]:
@@ -143,16 +143,6 @@ class Scan:
         found = scan.take_rejects()
         if found["reason"]:
             self._rejects.append((kind, name, found))
-
-
-def _rejects_of(rejects: "Sequence[tuple[str, str, _core.Rejects]]") -> Table:
-    return rejects_table(
-        [name for _, name, found in rejects for _ in found["reason"]],
-        line=b"".join(found["line"] for _, _, found in rejects),
-        offset=b"".join(found["offset"] for _, _, found in rejects),
-        length=b"".join(found["length"] for _, _, found in rejects),
-        reason=[reason for _, _, found in rejects for reason in found["reason"]],
-    )
 
 
 def _oldest_first(found: Found) -> tuple[Any, ...]:

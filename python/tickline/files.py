@@ -12,7 +12,15 @@ from pathlib import Path
 
 from tickline.errors import SourceError
 
-__all__ = ["TEMPORARY_PREFIX", "Folders", "WholeFile", "remove_temporary", "sha256_of", "write_whole"]
+__all__ = [
+    "TEMPORARY_PREFIX",
+    "Folders",
+    "WholeFile",
+    "remove_temporary",
+    "sha256_of",
+    "take_lock",
+    "write_whole",
+]
 
 TEMPORARY_PREFIX = ".tickline-tmp-"
 
@@ -166,6 +174,27 @@ def _remove_unlocked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def take_lock(path: Path, mode: int = 0o666) -> int:
+    """Lock a file, which is made if there is none, and return its descriptor.
+
+    The lock ends with the descriptor, and so with the process, however that ends.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds it.
+    OSError
+        The file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def sha256_of(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from tickline.sources import Source, decompress, kind_of, open_source, stdin_sou
 __all__ = ["Input", "batches_of", "opened"]
 
 Input = str | os.PathLike[str] | Buffer | BinaryIO
+_Scan = _core.AccessScan | _core.ChronyScan | _core.ConnectionsScan
 _SLICE_BYTES = 4 * 2**20
 
 
@@ -49,9 +50,7 @@ def opened(source: Input) -> Iterator[tuple[str, Source | Iterator[Buffer]]]:
         yield "<bytes>", decompress(io.BytesIO(view), "<bytes>") if packed else _slices(view)
 
 
-def batches_of(
-    scan: "_core.AccessScan | _core.ChronyScan", content: Source | Iterator[Buffer], batch_rows: int
-) -> Iterator[_core.Batch]:
+def batches_of(scan: _Scan, content: Source | Iterator[Buffer], batch_rows: int) -> Iterator[_core.Batch]:
     """Let a scan read the content of one source to its end, and give its rows whenever there are enough.
 
     Raises
@@ -71,9 +70,7 @@ def batches_of(
         yield scan.take_batch()
 
 
-def _of_file(
-    scan: "_core.AccessScan | _core.ChronyScan", source: Source, batch_rows: int
-) -> Iterator[_core.Batch]:
+def _of_file(scan: _Scan, source: Source, batch_rows: int) -> Iterator[_core.Batch]:
     position = 0
     while position < source.size:
         try:

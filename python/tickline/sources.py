@@ -221,6 +221,13 @@ class Source:
         except OSError as error:
             raise explain_os_error(error, self.path) from error
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the bytes ``[offset, offset + size)`` of a regular file, fewer at its end only."""
+        try:
+            return os.pread(self.fd, size, offset)
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+
     def unchanged(self) -> bool:
         """Tell whether path and open file still are what was opened: same size, same time of change."""
         if not self.regular:

@@ -19,7 +19,7 @@ from tickline.errors import TicklineError
 if TYPE_CHECKING:
     import numpy
 
-__all__ = ["Table", "rejects_table"]
+__all__ = ["Table", "codes_of", "rejects_of", "rejects_table", "validity_of", "values_of"]
 
 _NUMBERS = dict(zip("cCsSiIlLfg", ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"), strict=True))
 _TIMES = {"tss": "s", "tsm": "ms", "tsu": "us", "tsn": "ns"}
@@ -196,8 +196,8 @@ class Table:
         for batch in self._batches or [_core.empty_batch(self._schema)]:
             buffers = batch.column_buffers(index)
             count = buffers[1] if left is None else min(left, buffers[1])
-            parts.append(_values(buffers, count))
-            masks.append(~_validity(buffers, count))
+            parts.append(values_of(buffers, count))
+            masks.append(~validity_of(buffers, count))
             if left is not None:
                 left -= count
         values = parts[0] if len(parts) == 1 else numpy.concatenate(parts)
@@ -232,7 +232,19 @@ def rejects_table(
     return Table(batch.schema, [batch])
 
 
-def _validity(buffers: _core.ColumnBuffers, count: int) -> numpy.ndarray[Any, Any]:
+def rejects_of(rejects: Sequence[tuple[str, _core.Rejects]]) -> Table:
+    """Return one table of the rejected lines of several sources."""
+    return rejects_table(
+        [name for name, found in rejects for _ in found["reason"]],
+        line=b"".join(found["line"] for _, found in rejects),
+        offset=b"".join(found["offset"] for _, found in rejects),
+        length=b"".join(found["length"] for _, found in rejects),
+        reason=[reason for _, found in rejects for reason in found["reason"]],
+    )
+
+
+def validity_of(buffers: _core.ColumnBuffers, count: int) -> numpy.ndarray[Any, Any]:
+    """Tell which of the first `count` values of a column of one batch are no nulls."""
     import numpy
 
     if buffers[3] is None:
@@ -241,7 +253,7 @@ def _validity(buffers: _core.ColumnBuffers, count: int) -> numpy.ndarray[Any, An
     return numpy.unpackbits(bits, count=count, bitorder="little").astype(bool)
 
 
-def _values(buffers: _core.ColumnBuffers, count: int) -> numpy.ndarray[Any, Any]:
+def values_of(buffers: _core.ColumnBuffers, count: int) -> numpy.ndarray[Any, Any]:
     """Return the first `count` values of one batch; what stands under a null is 0 or None."""
     import numpy
 
@@ -250,17 +262,30 @@ def _values(buffers: _core.ColumnBuffers, count: int) -> numpy.ndarray[Any, Any]
         texts = numpy.empty(count, dtype=object)
         texts[:] = _texts(values, text, count)
     elif dictionary is not None:
-        # One place more than there are texts, None, for nulls.
-        choices = numpy.empty(dictionary[1] + 1, dtype=object)
-        choices[:-1] = _texts(dictionary[4], dictionary[5], dictionary[1])
-        codes = _array(values, numpy.dtype(numpy.int32), count)
-        return choices[numpy.where(_validity(buffers, count), codes, dictionary[1])]
+        codes, choices = codes_of(buffers, count)
+        # Nulls are -1: the place behind all texts, None.
+        objects = numpy.empty(len(choices) + 1, dtype=object)
+        objects[:-1] = choices
+        chosen: numpy.ndarray[Any, Any] = objects[codes]
+        return chosen
     elif kind[:3] in _TIMES:
         return _array(values, numpy.dtype(f"datetime64[{_TIMES[kind[:3]]}]"), count)
     else:
         return _array(values, numpy.dtype(_NUMBERS[kind]), count)
-    texts[~_validity(buffers, count)] = None
+    texts[~validity_of(buffers, count)] = None
     return texts
+
+
+def codes_of(
+    buffers: _core.ColumnBuffers, count: int
+) -> tuple[numpy.ndarray[Any, numpy.dtype[numpy.int32]], list[str]]:
+    """Return a coded column of one batch as it is: numbers of texts, -1 for null, and the texts."""
+    import numpy
+
+    dictionary = buffers[6]
+    codes = _array(buffers[4], numpy.dtype(numpy.int32), count)
+    texts = _texts(dictionary[4], dictionary[5], dictionary[1])
+    return numpy.where(validity_of(buffers, count), codes, numpy.int32(-1)), texts
 
 
 def _array(buffer: object, dtype: numpy.dtype[Any], count: int) -> numpy.ndarray[Any, Any]:

@@ -1,9 +1,11 @@
 // arrow/columns.hpp, arrow/buffer.hpp and text/utf8.hpp: what stands in the buffers after finish().
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tickline/arrow/columns.hpp>
@@ -166,6 +168,36 @@ TEST_CASE("a block that moves keeps its bytes and its alignment") {
         REQUIRE(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
     }
     CHECK(std::string_view(buffer.data(), buffer.size()) == expected);
+}
+
+TEST_CASE("a batch begins with as much room as the one before took, and gives back what is too much") {
+    fixed_column<std::int64_t> column("n");
+    std::vector<std::int64_t> values(100'000);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::int64_t>(i * i);
+    column.append(std::span<const std::int64_t>(values));
+    CHECK(column.finish().values.size() == 8 * values.size());
+
+    for (const std::size_t size : {std::size_t{3}, values.size(), std::size_t{0}}) {
+        CAPTURE(size);
+        column.append(7);  // alone, so that growing would have to double many times
+        column.append(std::span<const std::int64_t>(values).first(size));
+        const finished_column batch = column.finish();
+        CHECK(batch.length == static_cast<std::int64_t>(size + 1));
+        CHECK(batch.values.capacity() <= 2 * (8 * size + 64) + 1024);
+        CHECK(reinterpret_cast<std::uintptr_t>(batch.values.data()) % 64 == 0);
+        const auto* const kept = reinterpret_cast<const std::int64_t*>(batch.values.data());
+        CHECK(kept[0] == 7);
+        CHECK(std::equal(kept + 1, kept + 1 + size, values.begin()));
+        CHECK(kept[size + 1] == 0);  // padding
+    }
+
+    tickline::detail::buffer<char> buffer;
+    buffer.extend(100'000);
+    static_cast<void>(buffer.finish());
+    buffer.push_back('x');
+    const char* const before = buffer.data();
+    buffer.extend(99'999);
+    CHECK(buffer.data() == before);
 }
 
 TEST_CASE("text: nulls, the empty text and values of every length come back") {

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tickline.errors import SourceError
+from tickline.pipelines.archive.chain import ChainCheck, Flaw
 from tickline.pipelines.archive.chunk import Chunk, Range, seq_of, unpack
 from tickline.pipelines.archive.config import Config
 from tickline.pipelines.archive.generations import Generation
 from tickline.pipelines.archive.machine import Outcome, run_once
+from tickline.pipelines.archive.reader import list_chunks, read_all
 from tickline.pipelines.archive.stores import ArchiveStore, FolderStore
 from tickline.pipelines.archive.tail import Gathered, gather
 
@@ -107,9 +109,9 @@ class Chronyd:
                     old.rename(f"{self.path}.{number + 1}{suffix}")
 
 
-def chunks(root: Path, node: str = "n1") -> list[Chunk]:
-    """Return the chunks of a folder store in order, and check that they are a chain."""
-    store = FolderStore(f"file://{root}")
+def chunks(root: Path | ArchiveStore, node: str = "n1") -> list[Chunk]:
+    """Return the chunks of a store, or of a folder that is one, in order; check that they are a chain."""
+    store = FolderStore(f"file://{root}") if isinstance(root, Path) else root
     keys = sorted(store.keys(f"v1/{node}/"), key=lambda key: seq_of(key) or 0)
     found = [unpack(store.get(key), key) for key in keys]
     assert [chunk.header["seq"] for chunk in found] == list(range(1, len(found) + 1))
@@ -119,6 +121,14 @@ def chunks(root: Path, node: str = "n1") -> list[Chunk]:
         assert chunk.header["node"] == node
         previous = chunk.sha256
     return found
+
+
+def flaws(store: ArchiveStore, node: str = "n1") -> list[Flaw]:
+    """Return what is to be said of a node's chain."""
+    check = ChainCheck(node)
+    listed, others = list_chunks(store, node)
+    assert others == []
+    return [flaw for item, chunk in read_all(store, listed) for flaw in check.add(item, chunk)]
 
 
 def archived_lines(found: list[Chunk]) -> Counter[bytes]:

@@ -100,7 +100,7 @@ def moto() -> Iterator[str]:
     finally:
         process.stdin.close()
         process.stdout.close()
-        _end(process)
+        end(process)
 
 
 def find_versitygw() -> str | None:
@@ -111,8 +111,8 @@ def find_versitygw() -> str | None:
 
 
 @contextlib.contextmanager
-def versitygw(folder: Path) -> Iterator[str]:
-    """Run versitygw over a folder; gives its URL."""
+def versitygw(folder: Path, *, versioning: bool = False) -> Iterator[str]:
+    """Run versitygw over a folder; gives its URL. Object Lock needs `versioning`."""
     program = find_versitygw()
     if program is None:
         pytest.skip("versitygw is not there: scripts/setup.sh test builds it where Go is installed")
@@ -120,34 +120,40 @@ def versitygw(folder: Path) -> Iterator[str]:
     sidecar = folder / "sidecar"
     data.mkdir()
     sidecar.mkdir()
+    keep = []
+    if versioning:
+        (folder / "versions").mkdir()
+        keep = ["--versioning-dir", str(folder / "versions")]
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     for _ in range(5):
-        port = _free_port()
+        port = free_port()
         # Not every file system of a temporary folder has extended attributes.
         arguments = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
         process = subprocess.Popen(
-            [program, *arguments, "posix", "--sidecar", str(sidecar), str(data)],
+            [program, *arguments, "posix", "--sidecar", str(sidecar), *keep, str(data)],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
             # Another test may have taken the port in between: then this process has ended.
-            if _wait_for(port, process):
+            if wait_for(port, process):
                 yield f"http://127.0.0.1:{port}"
                 return
         finally:
-            _end(process)
+            end(process)
     pytest.fail("versitygw does not start")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listened at a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> bool:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until a process listens; False if it has ended."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -156,7 +162,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started here."""
     process.terminate()
     try:
         process.wait(10)
@@ -194,7 +201,7 @@ class FakeS3:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers ListObjectsV2 and GET with ranges, as S3 does."""
+    """Answers ListObjectsV2, GET (also with ranges) and PUT with If-None-Match, as S3 does."""
 
     protocol_version = "HTTP/1.1"
     # Head and body in one packet: else Nagle and delayed ACKs add 40 ms to each answer.
@@ -202,10 +209,17 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     fake: FakeS3
     cut_after: int | None = None
+    behind: Fault | None = None
     etag: str | None = None
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+    def handle_expect_100(self) -> bool:
+        """Say that the body may come, at once: the client waits a second for it."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
 
     def do_HEAD(self) -> None:
         self.send_error_xml(404, "NoSuchKey")
@@ -224,8 +238,32 @@ class Handler(BaseHTTPRequestHandler):
             self.send_listing({name: values[0] for name, values in parse_qs(parts.query).items()})
         elif key not in self.fake.objects:
             self.send_error_xml(404, "NoSuchKey")
+        elif not wanted:
+            data = self.fake.objects[key]
+            self.send_body(200, data, {"ETag": f'"{etag(data)}"'})
         else:
             self.send_range(self.fake.objects[key], wanted)
+
+    def do_PUT(self) -> None:
+        self.cut_after = self.behind = None
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        bucket, _, key = unquote(urlsplit(self.path).path[1:]).partition("/")
+        fault = self.fake.next_fault(("PUT", key, ""))
+        if fault is not None and fault(self):
+            return
+        if bucket != "logs":
+            self.send_error_xml(404, "NoSuchBucket")
+            return
+        with self.fake.lock:
+            refused = self.headers.get("If-None-Match") == "*" and key in self.fake.objects
+            if not refused:
+                self.fake.objects[key] = data
+        if self.behind is not None:
+            self.behind(self)
+        elif refused:
+            self.send_error_xml(412, "PreconditionFailed")
+        else:
+            self.send_body(200, b"", {"ETag": f'"{etag(data)}"'})
 
     def send_listing(self, query: dict[str, str]) -> None:
         after = query.get("continuation-token") or query.get("start-after") or ""
@@ -315,6 +353,16 @@ def hang_up(handler: Handler) -> bool:
     """Cut the connection without a word."""
     handler.drop()
     return True
+
+
+def behind(fault: Fault) -> Fault:
+    """Do what a PUT asks for, and this instead of saying so."""
+
+    def later(handler: Handler) -> bool:
+        handler.behind = fault
+        return False
+
+    return later
 
 
 def fall_silent(handler: Handler) -> bool:

@@ -6,11 +6,13 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from python.archive_s3_support import close_stores, s3_store  # noqa: F401
 from python.archive_support import (
     KILLED,
     Chronyd,
@@ -19,14 +21,18 @@ from python.archive_support import (
     archived_lines,
     chunks,
     config_of,
+    flaws,
     in_a_child,
     run,
 )
+from python.s3_support import FakeS3, Fault, answer, behind, fake_s3, hang_up, set_environment
 from tickline.pipelines.archive.config import Config
 from tickline.pipelines.archive.machine import Step
+from tickline.pipelines.archive.s3_store import S3Store
+from tickline.pipelines.archive.stores import ArchiveStore
 
 ROUNDS = 12
-QUICK, SOAK = 50, 1000
+QUICK, QUICK_OVER_HTTP, SOAK = 50, 10, 1000
 
 
 @pytest.fixture(autouse=True)
@@ -111,15 +117,24 @@ class _Life:
         spool = self.config.state / "spool"
         return not (spool.is_dir() and any(spool.iterdir()))
 
-    def _run(self, *plan: str, at: Callable[[Step], object] = lambda _: None) -> None:
-        run(self.config, LossyStore(self.root / "archive", plan), self.clock, at=at)
+    def _run(self, *plan: str) -> None:
+        self._prepare(plan)
+        run(self.config, self._store(*plan), self.clock)
 
     def _killed(self, step: Step | None, *plan: str) -> None:
         def at(reached: Step) -> None:
             if reached is step:
                 os._exit(KILLED)
 
-        assert in_a_child(lambda: self._run(*plan, at=at)) in (0, KILLED)
+        self._prepare(plan)
+        ended = in_a_child(lambda: run(self.config, self._store(*plan), self.clock, at=at))
+        assert ended in (0, KILLED)
+
+    def _prepare(self, plan: tuple[str, ...]) -> None:
+        """Arrange for what a run is to meet."""
+
+    def _store(self, *plan: str) -> ArchiveStore:
+        return LossyStore(self.root / "archive", plan)
 
     def check(self) -> None:
         for number in self.half:
@@ -129,16 +144,63 @@ class _Life:
         # A rotated file that is a banner and no more is taken when nothing can be added to it.
         for wait_s in (1800, 7200, 1800):
             self.clock.now_s += wait_s
-            outcome = run(self.config, None, self.clock)
+            outcome = run(self.config, self._store(), self.clock)
         assert not outcome.problems
         assert outcome.result == "nothing new"
         written = sum((log.written for log in self.logs), Counter())
-        assert archived_lines(chunks(self.root / "archive")) == written
+        assert archived_lines(chunks(self._store())) == written
+        # A store that is away for days, or a kill in a run each day, is a heartbeat that was missed.
+        assert {flaw.check for flaw in flaws(self._store())} <= {"heartbeat"}
 
 
-def _live(root: Path, seeds: range) -> None:
+# What a server or the network may do to a request.
+_FAULTS: dict[str, list[Fault | None]] = {
+    "answered": [None],
+    "lost before": [hang_up, answer(500, "InternalError"), answer(503, "SlowDown"), answer(403, "Denied")],
+    "lost behind": [behind(hang_up), behind(answer(500, "InternalError"))],
+    "killed behind": [None],
+}
+
+
+class _LifeOverHttp(_Life):
+    """The same with a store in S3: each request, and each repetition, has a fate of its own."""
+
+    def __init__(self, root: Path, seed: int, server: FakeS3) -> None:
+        super().__init__(root, seed)
+        self.server = server
+        server.objects.clear()
+        self.config = replace(self.config, store="s3://logs/ntp")
+        self.pid = os.getpid()
+        self.store = s3_store(self.config, retries=1)
+
+    def _prepare(self, plan: tuple[str, ...]) -> None:
+        faults = [self.draw.choice(_FAULTS[word]) for word in plan]
+        # What comes behind the plan, and of a run that needs a listing or repeats itself much more does.
+        faults += [self.draw.choice([None, *_FAULTS["lost behind"]]) for _ in range(self.draw.randrange(3))]
+        self.server.faults[:] = faults
+
+    def _store(self, *plan: str) -> ArchiveStore:
+        if "killed behind" in plan:
+            return _KilledBehind(self.config.store, backoff_s=0.001)
+        # A child has connections of its own.
+        return self.store if os.getpid() == self.pid else s3_store(self.config, retries=1)
+
+    def check(self) -> None:
+        self.server.faults.clear()
+        super().check()
+        self.store.close()
+
+
+class _KilledBehind(S3Store):
+    def put(self, key: str, body: bytes, sha256: str, *, only_if_absent: bool) -> bool:
+        super().put(key, body, sha256, only_if_absent=only_if_absent)
+        os._exit(KILLED)
+
+
+def _live(root: Path, seeds: range, server: FakeS3 | None = None) -> None:
     for seed in seeds:
-        life = _Life(root / str(seed), seed)
+        home = root / str(seed)
+        life = _Life(home, seed) if server is None else _LifeOverHttp(home, seed, server)
         try:
             life.live()
             life.check()
@@ -155,3 +217,20 @@ def test_random_lives_lose_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_many_random_lives_lose_and_double_nothing(tmp_path: Path) -> None:
     _live(tmp_path, range(QUICK, SOAK + QUICK))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
+    pytest.importorskip("boto3")
+    with fake_s3({}) as fake:
+        set_environment(monkeypatch, fake.url)
+        yield fake
+
+
+def test_random_lives_over_http_lose_and_double_nothing(tmp_path: Path, server: FakeS3) -> None:
+    _live(tmp_path, range(QUICK_OVER_HTTP), server)
+
+
+@pytest.mark.soak
+def test_many_random_lives_over_http_lose_and_double_nothing(tmp_path: Path, server: FakeS3) -> None:
+    _live(tmp_path, range(QUICK_OVER_HTTP, SOAK + QUICK_OVER_HTTP), server)

@@ -56,8 +56,8 @@ def test_a_run_costs_one_call_and_a_probe_at_the_beginning(
         chronyd.write()
         calls.append(run(config, store, clock).calls)
         clock.now_s += 1800
-    # Nobody knows yet that there is no archive of this node: two listings, and the probe.
-    assert calls == [4] + [1] * 19
+    # Nobody knows yet that there is no archive of this node: a listing, and the probe.
+    assert calls == [3] + [1] * 19
     assert archived_lines(chunks(tmp_path / "archive")) == chronyd.written
 
 
@@ -350,3 +350,18 @@ def test_half_a_line_in_the_log_of_runs_costs_that_line(
 def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a killed process has written the kernel keeps; only power failures need more.
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def test_what_a_killed_write_left_in_the_archive_goes_when_it_is_old(tmp_path: Path) -> None:
+    store, folder = FolderStore(f"file://{tmp_path}"), tmp_path / "v1/n1/2026/11/22"
+    folder.mkdir(parents=True)
+    old, new, other = (folder / name for name in (".tickline-tmp-1-a", ".tickline-tmp-2-b", "notes"))
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    assert store.put("v1/n1/2026/11/22/0000000001.zst", b"x", sha256_hex(b"x"))
+    assert not old.exists()
+    assert new.exists()
+    assert other.exists()
+    assert next(store.keys("v1/")) == "v1/n1/2026/11/22/0000000001.zst"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +65,26 @@ def test_the_spool_holds_as_much_as_it_may(tmp_path: Path) -> None:
     spool.remove(9)
     spool.put(11, body)
     assert spool.numbers() == [10, 11]
+
+
+def test_what_waits_never_takes_the_room_that_the_state_needs(
+    tmp_path: Path, chronyd: Chronyd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tmp_path)
+    away = LossyStore(tmp_path / "archive", ("lost before",) * 2)
+    for free in (8 << 20, 4 << 20):
+        disk = SimpleNamespace(f_bavail=free // 512, f_frsize=512)
+        monkeypatch.setattr(spool_module.os, "statvfs", lambda _, disk=disk: disk)
+        chronyd.write()
+        told = " ".join(map(str, run(config, away).problems))
+        assert len(list((config.state / "spool").iterdir())) == 1
+    assert "its disk has 4,194,304 bytes left" in told
+    # What waited goes out all the same, and the rest when there is room.
+    outcome = run(config)
+    assert (outcome.objects, len(outcome.problems)) == (1, 1)
+    monkeypatch.undo()
+    assert not run(config).problems
+    assert archived_lines(chunks(tmp_path / "archive")) == chronyd.written
 
 
 def test_a_disk_that_gives_back_other_bytes_is_noticed(

@@ -5,7 +5,7 @@ What a block is, is told by the word behind its fence:
 - ``console``: lines with ``$`` are commands (``\\`` at the end: they go on in the next line), the lines below
   are what they print (``...``: any lines).
 - ``python``: run in one namespace per page; a ``text`` block right behind it is what it prints.
-- ``cpp``, ``cmake``: files; the first line names them. With a ``cmake`` block the project is built.
+- ``cpp``, ``cmake``, ``toml``: files; the first line names them. With a ``cmake`` block the project is built.
 - ``sh``: commands that set a machine up or need a network. They are not run here, but each must be known to
   `SET_UP`.
 
@@ -69,7 +69,7 @@ def blocks(page: Path) -> list[Block]:
     found: list[Block] = []
     for match in FENCE.finditer(text):
         block = Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
-        assert block.kind in {"console", "python", "text", "cpp", "cmake", "sh"}, block
+        assert block.kind in {"console", "python", "text", "cpp", "cmake", "toml", "sh"}, block
         if block.kind == "text":
             assert found, block
             assert found[-1].kind == "python", f"line {block.line}: a text block stands behind Python"
@@ -157,7 +157,7 @@ def test_every_block_of_the_page_does_what_the_page_says(
                 printed = run_python(block, page, names)
                 if block.printed is not None:
                     assert_prints(block.printed, printed, where)
-            case "cpp":
+            case "cpp" | "toml":
                 write_file(block, tmp_path)
             case "cmake":
                 write_file(block, tmp_path)

@@ -16,10 +16,8 @@ from python.report_support import (
     hostile_rows,
     page_of,
 )
+from tickline.page.words import pieces
 from tickline.pipelines.access.report import write_report
-from tickline.pipelines.access.report.words import (
-    pieces,
-)
 
 
 def told(name: str) -> str:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickline.page.words import span_words
 from tickline.pipelines.access.report.bins import bins_of, tick_marks, unit_for
 from tickline.pipelines.access.report.words import (
     human_bytes,
     human_count,
     share,
-    span_words,
 )
 
 

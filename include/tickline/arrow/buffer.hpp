@@ -106,6 +106,19 @@ class memory_block {
         if (padded != size_) std::memset(data_ + size_, 0, padded - size_);
     }
 
+    // Gives back what is far too much: more than twice what is in use.
+    void trim() noexcept {
+        const std::size_t used = (size_ + alignment - 1) / alignment * alignment;
+        if (capacity_ <= 2 * used + 1024) return;
+        const std::size_t shift = shift_of(base_);
+        void* const base = std::realloc(base_, used + alignment);
+        if (base == nullptr) return;
+        base_ = base;
+        data_ = static_cast<char*>(base) + shift_of(base);
+        capacity_ = used;
+        if (shift_of(base) != shift) std::memmove(data_, static_cast<char*>(base) + shift, used);
+    }
+
     void swap(memory_block& other) noexcept {
         std::swap(base_, other.base_);
         std::swap(data_, other.data_);
@@ -157,11 +170,15 @@ class buffer {
     // Forgets all values behind the first `size`.
     void truncate(std::size_t size) noexcept { size_ = size; }
 
-    // Gives the memory away, padded; the buffer is empty afterwards.
+    // Gives the memory away, padded; the buffer is empty afterwards. Batches are alike: the next one begins
+    // with as much room, so that it does not double and copy itself through sizes that malloc gives back to
+    // the system each time.
     memory_block finish() {
         reserve(1);
+        expected_ = size_;
         block_.set_size(size_ * sizeof(T));
         block_.pad();
+        block_.trim();
         size_ = 0;
         return std::move(block_);
     }
@@ -170,12 +187,14 @@ class buffer {
     void grow(std::size_t count) {
         constexpr std::size_t smallest = 1024;
         const std::size_t doubled = block_.capacity() < smallest ? smallest : 2 * block_.capacity();
+        const std::size_t wanted = count > expected_ ? count : expected_;
         block_.set_size(size_ * sizeof(T));
-        block_.grow(count * sizeof(T) > doubled ? count * sizeof(T) : doubled);
+        block_.grow(wanted * sizeof(T) > doubled ? wanted * sizeof(T) : doubled);
     }
 
     memory_block block_;
     std::size_t size_ = 0;
+    std::size_t expected_ = 0;  // what the last one held
 };
 
 }  // namespace detail

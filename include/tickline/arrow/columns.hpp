@@ -191,6 +191,13 @@ class fixed_column {
         }
     }
 
+    // Up to 64 values that the caller writes at once: where they begin. Bit i of `valid` as above.
+    T* extend(std::size_t count, std::uint64_t valid) {
+        T* const begin = values_.extend(count);
+        validity_.append(valid, count);
+        return begin;
+    }
+
     finished_column finish() {
         finished_column out;
         out.type = type_;

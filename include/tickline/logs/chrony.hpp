@@ -33,6 +33,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -43,6 +44,7 @@
 #include "tickline/error.hpp"
 #include "tickline/logs/accounting.hpp"
 #include "tickline/logs/chrony_layouts.hpp"
+#include "tickline/logs/detail/format_scanner.hpp"
 #include "tickline/text/fields.hpp"
 #include "tickline/text/format.hpp"
 
@@ -114,6 +116,33 @@ class chrony_reader {
         return chrony_line::rejected;
     }
 
+    // Whether the last row was of the newest layout of a log that grows, and no banner spoke against it.
+    bool expects_printed() const noexcept {
+        return (last_ == newest_layout(chrony_kind::tracking) ||
+                last_ == newest_layout(chrony_kind::measurements) ||
+                last_ == newest_layout(chrony_kind::statistics)) &&
+               (banner_ == none || banner_ == last_);
+    }
+
+    // Where that is so: the line at `line` as one more row, without looking for tokens, if it is printed just
+    // like that one. Returns where the next line begins, or nullptr, and then read() says what the line is.
+    const char* read_printed(const char* line, const char* end, format_rows& rows) noexcept {
+        const std::uint64_t since = word_of(chrony_layouts[last_].since);
+        switch (last_) {
+            case newest_layout(chrony_kind::tracking):
+                return read_printed_row<detail::tracking_fields, detail::tracking_print>(line, end, times_,
+                                                                                         since, rows);
+            case newest_layout(chrony_kind::measurements):
+                return read_printed_row<detail::measurements_fields, detail::measurements_print>(
+                    line, end, times_, since, rows);
+            case newest_layout(chrony_kind::statistics):
+                return read_printed_row<detail::statistics_fields, detail::statistics_print>(
+                    line, end, times_, since, rows);
+            default:
+                return nullptr;
+        }
+    }
+
   private:
     // In place of the number of a layout.
     static constexpr std::size_t none = chrony_layout_count;
@@ -121,7 +150,15 @@ class chrony_reader {
 
     bool may_be(const chrony_layout& layout) const noexcept { return !kind_ || *kind_ == layout.kind; }
 
+    static constexpr std::uint64_t word_of(std::string_view text) noexcept {
+        std::array<char, 8> bytes{};
+        for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = text[i];
+        return std::bit_cast<std::uint64_t>(bytes);
+    }
+
     errc title(const line_tokens& tokens) noexcept {
+        // Most often it is the one before; no two layouts have the same.
+        if (banner_ < none && detail::is_title_of(tokens, chrony_layouts[banner_].title)) return errc::ok;
         for (std::size_t i = 0; i < chrony_layout_count; ++i) {
             if (!may_be(chrony_layouts[i]) || !detail::is_title_of(tokens, chrony_layouts[i].title)) continue;
             kind_ = chrony_layouts[i].kind;
@@ -147,9 +184,7 @@ class chrony_reader {
             return errc::unknown_layout;
         if (!tokens.has_newline && last_ != none && at < last_) return errc::unknown_layout;
         const chrony_layout& layout = chrony_layouts[at];
-        std::uint64_t since = 0;
-        std::memcpy(&since, layout.since.data(), layout.since.size());
-        const errc error = read_row(layout.kind, tokens, since, rows);
+        const errc error = read_row(layout.kind, tokens, word_of(layout.since), rows);
         if (error != errc::ok) return error;
         kind_ = layout.kind;
         last_ = at;
@@ -185,65 +220,45 @@ class chrony_reader {
 };
 
 // Blocks of whole lines of one source. Not thread-safe; allocates nothing.
-class chrony_scanner {
+class chrony_scanner : public detail::format_scanner<chrony_scanner> {
   public:
     explicit chrony_scanner(std::optional<chrony_kind> kind = std::nullopt,
                             std::size_t max_line_bytes = default_chrony_line_bytes,
                             cpu_level level = best_cpu_level()) noexcept
-        : reader_(kind), max_line_bytes_(max_line_bytes), level_(level) {}
+        : format_scanner(max_line_bytes, level), reader_(kind) {}
 
     std::optional<chrony_kind> kind() const noexcept { return reader_.kind(); }
 
-    // Begins with new text: whole lines; only the last one of a source may lack its newline. Nothing is
-    // copied, so the bytes must stay while rows are used. `offset` is where the text stands in its source.
-    void start(std::string_view text, std::uint64_t offset) noexcept {
-        begin_ = position_ = text.data();
-        end_ = text.data() + text.size();
-        offset_ = offset;
-        counts_.bytes += text.size();
-    }
-
-    bool done() const noexcept { return position_ == end_; }
-
-    // Fills rows anew with the next accepted lines. May stop early, with none even, when lines were rejected;
-    // go on until done(). What rejects() held before is gone.
-    void next(format_rows& rows) noexcept {
-        rows.clear();
-        reject_count_ = 0;
-        std::array<line_tokens, 16> tokens;
-        while (position_ != end_) {
-            // Each line of a block may become a row, or a rejected one.
-            const std::size_t room =
-                std::min({rows.capacity - rows.size(), rejects_.size() - reject_count_, tokens.size()});
-            if (room == 0) break;
-            const std::size_t lines = split_lines(position_, end_, std::span(tokens).first(room), level_);
-            for (std::size_t i = 0; i < lines; ++i) take(tokens[i], rows);
-        }
-    }
-
-    // The lines that the last next() rejected. `line` counts from 1 over all that the scanner has seen.
-    std::span<const rejected_line> rejects() const noexcept { return {rejects_.data(), reject_count_}; }
-
-    const line_accounting& counts() const noexcept { return counts_; }
-
-    // A line that was never seen whole, because it is longer than allowed: counted here by whoever skipped
-    // it. `end_bytes` are those of its line end.
-    rejected_line skip_long_line(std::uint64_t offset, std::uint64_t length,
-                                 std::uint64_t end_bytes) noexcept {
-        ++counts_.lines;
-        counts_.bytes += length + end_bytes;
-        counts_.reject(errc::line_too_long);
-        return {counts_.lines, offset, length, errc::line_too_long};
-    }
-
   private:
+    friend format_scanner;
+
+    std::size_t ahead(format_rows& rows, std::size_t room) noexcept {
+        if (!reader_.expects_printed()) return room;
+        // One odd line among the others, or all of them.
+        return take_printed(rows) ? 0 : 1;
+    }
+
+    // The next lines, as long as they are rows as chrony prints them; false if not even the first one is.
+    bool take_printed(format_rows& rows) noexcept {
+        const char* const begin = position_;
+        const std::size_t before = rows.size();
+        while (!rows.full() && position_ != end_) {
+            // Up to the newline of the longest line that is allowed.
+            const auto others = static_cast<std::size_t>(end_ - position_) - 1;
+            const char* const end = position_ + std::min(others, max_line_bytes_) + 1;
+            const char* const next = reader_.read_printed(position_, end, rows);
+            if (next == nullptr) break;
+            position_ = next;
+        }
+        counts_.lines += rows.size() - before;
+        counts_.accepted += rows.size() - before;
+        return position_ != begin;
+    }
+
     void take(const line_tokens& tokens, format_rows& rows) noexcept {
-        ++counts_.lines;
-        const std::size_t length = tokens.text().size();
         errc error = errc::line_too_long;
-        const chrony_line is =
-            length > max_line_bytes_ ? chrony_line::rejected : reader_.read(tokens, rows, error);
-        switch (is) {
+        const bool is_long = tokens.text().size() > max_line_bytes_;
+        switch (is_long ? chrony_line::rejected : reader_.read(tokens, rows, error)) {
             case chrony_line::row:
                 ++counts_.accepted;
                 break;
@@ -257,23 +272,12 @@ class chrony_scanner {
                 counts_.filter(filter_reason::unfinished);
                 break;
             case chrony_line::rejected:
-                counts_.reject(error);
-                rejects_[reject_count_++] = {
-                    counts_.lines, offset_ + static_cast<std::uint64_t>(tokens.line - begin_), length, error};
+                reject(tokens, error);
                 break;
         }
     }
 
     chrony_reader reader_;
-    std::size_t max_line_bytes_;
-    cpu_level level_;
-    line_accounting counts_;
-    const char* begin_ = nullptr;
-    const char* position_ = nullptr;
-    const char* end_ = nullptr;
-    std::uint64_t offset_ = 0;  // of begin_ in the source
-    std::array<rejected_line, 64> rejects_{};
-    std::size_t reject_count_ = 0;
 };
 
 }  // namespace v0

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "tickline/text/format.hpp"
+#include "tickline/text/printed_row.hpp"
 
 namespace tickline {
 inline namespace v0 {
@@ -91,6 +92,18 @@ inline constexpr format_field statistics_fields[] = {
     {"runs", field_kind::count},
     {"asymmetry", field_kind::decimal},
 };
+
+// How the newest layouts of the three logs that grow are printed: since 3.2, 3.0 and 3.0.
+inline constexpr printed_column tracking_print[] = {{19}, {15},    {2},     {10, 3}, {10, 3}, {10, 3}, {1},
+                                                    {2},  {10, 3}, {10, 3}, {10, 3}, {10, 3}, {10, 3}};
+
+// Before the local poll are two blanks, which makes its width 3.
+inline constexpr printed_column measurements_print[] = {
+    {19},   {15},    {1},     {2},     {3},     {3},     {4}, {0}, {3}, {2},
+    {4, 2}, {10, 3}, {10, 3}, {10, 3}, {10, 3}, {10, 3}, {8}, {2}, {1}, {1}};
+
+inline constexpr printed_column statistics_print[] = {{19},    {15},   {10, 3}, {10, 3}, {10, 3}, {10, 3},
+                                                      {10, 3}, {7, 1}, {3},     {3},     {3},     {5, 2}};
 
 inline constexpr format_field refclocks_fields[] = {
     {"time", field_kind::time_us},
@@ -212,6 +225,15 @@ inline constexpr chrony_layout chrony_layouts[] = {
      "Date (UTC) Time IP Address S EOpts Reach Score Last sample Low end High end"},
 };
 inline constexpr std::size_t chrony_layout_count = std::size(chrony_layouts);
+
+// The number of the last one of a kind.
+constexpr std::size_t newest_layout(chrony_kind kind) noexcept {
+    std::size_t newest = 0;
+    for (std::size_t i = 0; i < chrony_layout_count; ++i) {
+        if (chrony_layouts[i].kind == kind) newest = i;
+    }
+    return newest;
+}
 
 // The newest layout of a kind is its whole table; no token is forgotten.
 static_assert([] {

@@ -1,10 +1,11 @@
 // Logs whose lines are a list of fields between blanks: one constexpr table of fields for each kind of log,
 // from which the parser, the names of columns and the Arrow schema (text/format_columns.hpp) follow.
 //
-//   constexpr format_field fields[] = {{"time", field_kind::time_s}, {"offset_s", field_kind::scientific,
-//   "s"}}; line_tokens tokens[16]; const std::size_t lines = split_lines(position, end, tokens,
-//   best_cpu_level()); format_rows rows; read_fields<fields>(tokens[0], cache, 0, rows);  // errc::ok:
-//   rows.size() is one more
+//   constexpr format_field fields[] = {{"time", field_kind::time_s}, {"offset_s", field_kind::scientific}};
+//   line_tokens tokens[16];
+//   const std::size_t lines = split_lines(position, end, tokens, best_cpu_level());
+//   format_rows rows;
+//   read_fields<fields>(tokens[0], cache, 0, rows);  // errc::ok: rows.size() is one more
 //
 // What is read is what printf writes, and no more: no plus sign, no hexadecimal, no "inf" or "nan", exponents
 // of two digits at least. A number that was cut short inside its exponent is so refused and not taken for
@@ -26,6 +27,8 @@
 #include "tickline/error.hpp"
 #include "tickline/text/number.hpp"
 #include "tickline/text/scan.hpp"
+#include "tickline/text/utf8.hpp"
+#include "tickline/time/epoch.hpp"
 #include "tickline/time/iso8601.hpp"
 #include "tickline/time/parse.hpp"
 
@@ -35,7 +38,9 @@ inline namespace v0 {
 enum class field_kind : std::uint8_t {
     time_s,      // two tokens, YYYY-MM-DD HH:MM:SS: nanoseconds since 1970
     time_us,     // the same with .ffffff
+    epoch,       // one token, seconds since 1970 with up to nine digits behind a point: the same
     text,        // any printable bytes
+    name,        // UTF-8 without control characters of ASCII, at most `width` bytes
     word,        // as many bytes as `width` says, all of them in `allowed`
     count,       // digits, at most 65535
     number,      // digits, 64 bits
@@ -72,7 +77,7 @@ struct format_field {
     std::string_view unit{};
     std::string_view sign{};  // what a positive value means, where that can be asked
     ascii_set allowed = {};   // of a word
-    std::size_t width = 0;    // of a word: 1 to 8, or 0 for any of these
+    std::size_t width = 0;    // of a word: 1 to 8, or 0 for any of these; of a name: at most so many
 };
 
 constexpr bool is_time(field_kind kind) noexcept {
@@ -81,6 +86,10 @@ constexpr bool is_time(field_kind kind) noexcept {
 
 constexpr bool is_real(field_kind kind) noexcept {
     return kind == field_kind::decimal || kind == field_kind::scientific;
+}
+
+constexpr bool is_text(field_kind kind) noexcept {
+    return kind == field_kind::text || kind == field_kind::name;
 }
 
 // In columns too: eight bytes, filled up with NUL.
@@ -166,7 +175,7 @@ class format_rows {
     bool is_null(std::size_t column, std::size_t row) const noexcept {
         return (nulls_[row] >> column & 1) != 0;
     }
-    // Of time_s and time_us (nanoseconds since 1970), count, number, integer and octal.
+    // Of time_s, time_us and epoch (nanoseconds since 1970), count, number, integer and octal.
     std::int64_t integer(std::size_t column, std::size_t row) const noexcept {
         return static_cast<std::int64_t>(numbers_[column][row]);
     }
@@ -181,7 +190,7 @@ class format_rows {
         while (size < 8 && bytes[size] != '\0') ++size;
         return {bytes, size};
     }
-    // Of text.
+    // Of text and name.
     std::string_view text(std::size_t column, std::size_t row) const noexcept { return texts_[column][row]; }
 
     std::span<const std::uint64_t> numbers(std::size_t column) const noexcept {
@@ -237,7 +246,7 @@ constexpr bool exact_real(std::uint64_t mantissa, int exponent, double& value) n
 }
 
 // "1.234e-05" without its sign, the usual %.3e: two loads and no loop. False if the text looks otherwise.
-inline bool read_short_scientific(const char* p, double& value) noexcept {
+TICKLINE_INLINE bool read_short_scientific(const char* p, double& value) noexcept {
     constexpr byte_shape shape("0.000e*0");
     const std::uint64_t digits = load_le64(p) ^ shape.expected;
     const auto last = static_cast<std::uint32_t>(static_cast<unsigned char>(p[8])) - '0';
@@ -389,6 +398,21 @@ inline errc read_time(std::string_view date, std::string_view clock, std::size_t
     return errc::ok;
 }
 
+// Before 1970, too.
+inline errc read_epoch(std::string_view token, std::uint64_t& value) noexcept {
+    unix_time time{};
+    if (!parse_epoch(token, epoch_unit::seconds, time)) return errc::bad_epoch;
+    const result<std::int64_t> ns = time.to_ns();
+    if (!ns) return ns.error();
+    value = static_cast<std::uint64_t>(ns.value());
+    return errc::ok;
+}
+
+inline bool is_name(std::string_view token, std::size_t most_bytes) noexcept {
+    return token.size() <= most_bytes &&
+           (is_printable(token) || (is_valid_utf8(token) && token.find('\x7f') == token.npos));
+}
+
 inline bool stands_for_null(std::string_view token) noexcept {
     return token.size() == 1 && (token[0] == '-' || token[0] == '?');
 }
@@ -409,10 +433,16 @@ TICKLINE_INLINE errc read_column(const line_tokens& tokens, iso8601_cache& cache
     } else if constexpr (is_time(field.kind)) {
         constexpr std::size_t fraction = field.kind == field_kind::time_us ? 6 : 0;
         error = read_time(tokens[token_at], tokens[token_at + 1], fraction, cache, value);
-    } else if constexpr (field.kind == field_kind::text) {
+    } else if constexpr (field.kind == field_kind::epoch) {
+        error = read_epoch(tokens[token_at], value);
+    } else if constexpr (is_text(field.kind)) {
         const std::string_view token = tokens[token_at];
         rows.set_text(Column, token);
-        if (!is_printable(token)) error = errc::bad_column;
+        if constexpr (field.kind == field_kind::name) {
+            if (!is_name(token, field.width)) error = errc::bad_name;
+        } else if (!is_printable(token)) {
+            error = errc::bad_column;
+        }
     } else if constexpr (field.kind == field_kind::word) {
         error = read_word(tokens[token_at], field, rows.last_number(Column), value);
     } else if (const std::string_view token = tokens[token_at]; stands_for_null(token)) {
@@ -428,7 +458,7 @@ TICKLINE_INLINE errc read_column(const line_tokens& tokens, iso8601_cache& cache
     } else {
         error = read_count(token, field.kind == field_kind::count ? 65535 : ~std::uint64_t{0}, value);
     }
-    if constexpr (field.kind != field_kind::text) rows.set_number(Column, value);
+    if constexpr (!is_text(field.kind)) rows.set_number(Column, value);
     return error;
 }
 
@@ -452,6 +482,7 @@ errc read_columns(std::index_sequence<Column...>, const line_tokens& tokens, iso
 // layouts); the caller has made sure of the number of tokens. `constant` is what columns of that kind get,
 // the bytes of a word. The cache belongs to the log.
 //   bad_timestamp, out_of_range   no such time, or one that nanoseconds in 64 bits cannot hold
+//   bad_epoch, bad_name           such a field does not hold one
 //   bad_column                    a token is not what its field allows
 //   number_overflow               it is, but the number has more bits
 template <const auto& Fields>

@@ -1,13 +1,14 @@
 // Rows of a log that is a list of fields (text/format.hpp) to Arrow columns.
 //
-//   time_s, time_us       timestamp[ns, UTC]       text, word, constant   dictionary of utf8
+//   time_s, time_us,      timestamp[ns, UTC]       text, name, word,      dictionary of utf8
+//   epoch                                          constant
 //   count, octal          uint16                   integer                int16
 //   number                uint64                   decimal, scientific    float64
 //
 // Unit and sign of each column are in its metadata, under `unit` and `sign`.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -35,9 +36,11 @@ inline column_type format_column_type(const format_field& field) {
     switch (field.kind) {
         case field_kind::time_s:
         case field_kind::time_us:
+        case field_kind::epoch:
             type.format = "tsn:UTC";
             break;
         case field_kind::text:
+        case field_kind::name:
         case field_kind::word:
         case field_kind::constant:
             type.format = "i";
@@ -79,6 +82,11 @@ class word_column {
 
     void append(std::span<const std::uint64_t> words, std::uint64_t valid) {
         std::int32_t* const codes = codes_.extend(words.size());
+        if (is_one_word(words)) {
+            std::fill_n(codes, words.size(), code_of(words[0], (valid & 1) == 0));
+            validity_.append(valid, words.size());
+            return;
+        }
         for (std::size_t i = 0; i < words.size(); ++i) {
             // A null is the word 0, which no text is.
             const slot& found = slots_[first_slot(words[i])];
@@ -112,6 +120,13 @@ class word_column {
         std::uint64_t word = 0;
         std::int32_t code = -1;  // no word
     };
+
+    // Most columns of words hardly ever change.
+    static bool is_one_word(std::span<const std::uint64_t> words) noexcept {
+        std::uint64_t differences = 0;
+        for (const std::uint64_t word : words) differences |= word ^ words[0];
+        return !words.empty() && differences == 0;
+    }
 
     void forget() {
         words_.clear();
@@ -199,8 +214,10 @@ class format_columns {
         switch (field.kind) {
             case field_kind::time_s:
             case field_kind::time_us:
+            case field_kind::epoch:
                 return fixed_column<std::int64_t>(std::move(type));
             case field_kind::text:
+            case field_kind::name:
                 return dictionary_column(std::move(type));
             case field_kind::word:
             case field_kind::constant:
@@ -222,6 +239,7 @@ class format_columns {
     static bool append(any_column& column, field_kind kind, const format_rows& rows, std::size_t i) {
         switch (kind) {
             case field_kind::text:
+            case field_kind::name:
                 return std::get_if<dictionary_column>(&column)->append(rows.texts(i));
             case field_kind::word:
             case field_kind::constant:
@@ -229,6 +247,7 @@ class format_columns {
                 return true;
             case field_kind::time_s:
             case field_kind::time_us:
+            case field_kind::epoch:
                 return append_numbers<std::int64_t>(column, rows, i);
             case field_kind::count:
             case field_kind::octal:
@@ -246,8 +265,9 @@ class format_columns {
 
     template <class Number>
     static bool append_numbers(any_column& column, const format_rows& rows, std::size_t i) {
-        std::array<Number, format_rows::capacity> values;
         const std::span<const std::uint64_t> numbers = rows.numbers(i);
+        Number* const values =
+            std::get_if<fixed_column<Number>>(&column)->extend(numbers.size(), rows.validity(i));
         for (std::size_t row = 0; row < numbers.size(); ++row) {
             if constexpr (sizeof(Number) == sizeof(std::uint64_t)) {
                 values[row] = std::bit_cast<Number>(numbers[row]);
@@ -255,9 +275,6 @@ class format_columns {
                 values[row] = static_cast<Number>(numbers[row]);
             }
         }
-        const std::uint64_t valid = rows.validity(i);
-        std::get_if<fixed_column<Number>>(&column)->append(
-            std::span<const Number>(values.data(), numbers.size()), std::span(&valid, 1));
         return true;
     }
 

@@ -20,6 +20,11 @@ constexpr std::uint64_t load_le64(const char* p) noexcept {
     return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5) | byte(6) | byte(7);
 }
 
+constexpr std::uint32_t load_le16(const char* p) noexcept {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[0])) |
+           static_cast<std::uint32_t>(static_cast<unsigned char>(p[1])) << 8;
+}
+
 constexpr std::uint32_t load_le32(const char* p) noexcept {
     const auto byte = [p](int i) { return std::uint32_t{static_cast<unsigned char>(p[i])} << (8 * i); };
     return byte(0) | byte(1) | byte(2) | byte(3);

@@ -37,11 +37,13 @@
 // clang-format on
 
 // For the small steps of a loop: GCC stops inlining when a function has grown large, just where it matters
-// most.
+// most. A flat function has all that it calls inlined.
 #if defined(__GNUC__)
 #define TICKLINE_INLINE __attribute__((always_inline)) inline
+#define TICKLINE_FLATTEN __attribute__((flatten))
 #else
 #define TICKLINE_INLINE inline
+#define TICKLINE_FLATTEN
 #endif
 
 namespace tickline {

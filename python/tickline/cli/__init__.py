@@ -7,7 +7,7 @@ import typer
 
 from tickline.cli.groups import add_command, add_group
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "with_pandas"]
 
 
 app = typer.Typer(
@@ -20,14 +20,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_group(app, "access", "S3 server access logs.")
+add_group(app, "archive", "Logs of chrony in an archive that is written once, and what it proves.")
 add_group(app, "date", "Times to numbers of 64 bits that sort as the times do, and back.")
 add_command(app, "dedup", "Each line of some files once, in the order of first occurrence.")
+add_command(app, "connections", "Who connects to whom: a report of the last hour, once or again and again.")
 add_group(app, "ntp", "The time from the network, checked.")
 add_group(app, "fake", "Make logs to try things on, with the true answers.")
 add_group(
     app,
     "compat",
-    "The commands of dandi_s3_log_parser, under their old names.",
+    "The commands of dandi_s3_log_parser and logparser, under their old names.",
     epilog="Example: `tickline compat install --bin ~/.local/bin`",
 )
 
@@ -61,6 +63,11 @@ class _NoPandas:
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("the command line does without pandas", name=name)
+
+
+def with_pandas() -> None:
+    """Let pandas be imported from now on."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _NoPandas)]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import typer
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.progress import Progress
+from tickline.stops import Terminated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,10 +47,6 @@ _UNITS = {
     "asking for dandisets": "dandisets",
     "writing": "tables",
 }
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came: stop as cleanly as for Ctrl-C."""
 
 
 class _Stops:
@@ -228,7 +225,7 @@ class Bar(Progress):
         if self._screen is None:
             self._screen = self._stack.enter_context(_open_screen(self._unit))
             self._screen.add_task(self._label, total=self._total or None)
-        self._screen.update(self._screen.task_ids[0], completed=self._done)
+        self._screen.update(self._screen.task_ids[0], completed=self._done, total=self._total or None)
 
     @property
     def seconds(self) -> float:

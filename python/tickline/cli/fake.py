@@ -26,6 +26,13 @@ Examples:
 - `tickline fake access demo --bytes 100MB --catalog`
 """
 
+_CONNECTIONS_EXAMPLES = """
+Examples:
+
+- `tickline fake connections demo --lines 100000`
+- `tickline fake connections demo --seed 7 --now 1764000000`
+"""
+
 _CHRONY_EXAMPLES = """
 Examples:
 
@@ -155,3 +162,47 @@ def chrony(
             console().print(
                 f"{size} of logs lie in {out}; truth.json has the {found} to be made.", markup=False
             )
+
+
+@app.command(epilog=_CONNECTIONS_EXAMPLES)
+def connections(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The folder to write connections.log and truth.json into.")
+    ],
+    lines: Annotated[int, typer.Option(min=1, help="Number of lines, some 25 bytes each.")] = 12_000_000,
+    hosts: Annotated[int, typer.Option(min=1, help="Number of hosts that connect.")] = 55,
+    servers: Annotated[int, typer.Option(min=1, help="Number of hosts that are connected to.")] = 26,
+    disorder: Annotated[
+        int, typer.Option(min=0, metavar="SECONDS", help="How far lines are out of order.")
+    ] = 300,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same lines.")] = 7,
+    now: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", help="Where the log ends, since 1970 (default: the clock)."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a log of connections over two hours, and truth.json with the exact answers for the last one."""
+    from tickline.fake import generate_connections
+
+    with answering(debug):
+        if out.exists() and not out.is_dir():
+            raise UsageError("is a file", where=str(out), hint="Name a folder as OUT.")
+        with Bar(quiet, "generating") as bar:
+            try:
+                answer = generate_connections(
+                    out,
+                    lines=lines,
+                    hosts=hosts,
+                    servers=servers,
+                    disorder_s=disorder,
+                    seed=seed,
+                    now_s=now,
+                    progress=bar.reach,
+                )
+            except ValueError as error:
+                raise UsageError(str(error), where="fake connections") from None
+        if not quiet:
+            size = human_bytes(answer["sources"][0]["bytes"])
+            console().print(f"{size} lie in {out}; the true answers are in truth.json.", markup=False)

@@ -11,27 +11,36 @@ from urllib.parse import urlsplit
 from tickline.errors import SourceError, TicklineError
 
 __all__ = [
+    "CREDENTIALS_HINT",
     "AnswerError",
     "ChangedError",
     "ForeignAnswerError",
     "Place",
+    "answer_of",
     "endpoint_name",
     "explain_s3_error",
     "is_passing",
+    "without_password",
 ]
 
-_CREDENTIALS_HINT = (
+CREDENTIALS_HINT = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in again (aws sso login)."
 )
 _LATER_HINT = "Run it again later: it goes on where it stopped."
 _GLACIER_HINT = (
     "Restore it first (aws s3api restore-object), or move it to another storage class; then run it again."
 )
+_UNKNOWN_HINT = (
+    "It may know no conditional writes, or no Object Lock, encryption or tags, if they are asked for."
+)
 
-# Answers that another attempt may not get, beside every 5xx and 429.
+# Answers that another attempt may not get, beside 429 and every 5xx but 501.
 _PASSING_CODES = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"}
     | {"TooManyRequests", "TooManyRequestsException", "InternalError", "ServiceUnavailable"}
+    # Two writers at one key at the same moment; bytes that were damaged on the way.
+    | {"ConditionalRequestConflict", "OperationAborted"}
+    | {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
 )
 # Classes of botocore and urllib3, by name: this module is imported where neither need be installed.
 _UNREACHABLE = frozenset({"EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"})
@@ -51,16 +60,21 @@ _NO_CREDENTIALS = frozenset(
 _OF_THE_SDK = "BotoCoreError"
 
 _CODES = {
-    "InvalidAccessKeyId": ("the access key is not known there", _CREDENTIALS_HINT),
-    "XAdminUserNotFound": ("the access key is not known there", _CREDENTIALS_HINT),  # versitygw
-    "SignatureDoesNotMatch": ("the secret key does not belong to the access key", _CREDENTIALS_HINT),
-    "ExpiredToken": ("the session token has expired", _CREDENTIALS_HINT),
-    "TokenRefreshRequired": ("the session token has expired", _CREDENTIALS_HINT),
-    "InvalidToken": ("the session token is not valid", _CREDENTIALS_HINT),
+    "InvalidAccessKeyId": ("the access key is not known there", CREDENTIALS_HINT),
+    "XAdminUserNotFound": ("the access key is not known there", CREDENTIALS_HINT),  # versitygw
+    "SignatureDoesNotMatch": ("the secret key does not belong to the access key", CREDENTIALS_HINT),
+    "ExpiredToken": ("the session token has expired", CREDENTIALS_HINT),
+    "TokenRefreshRequired": ("the session token has expired", CREDENTIALS_HINT),
+    "InvalidToken": ("the session token is not valid", CREDENTIALS_HINT),
     "RequestTimeTooSkewed": ("this machine's clock differs too much from the server's", "Set the clock."),
     "InvalidObjectState": ("lies in an archive storage class and cannot be read as it is", _GLACIER_HINT),
+    "InvalidTag": ("its tags are none that S3 takes", "Correct upload.tags in archive.toml."),
     "InvalidBucketName": ("no bucket can have this name", "Check the name."),
 }
+# Of a PUT with a retention; the first of them also means other things.
+_NO_LOCK_CODES = frozenset(
+    {"InvalidRequest", "InvalidBucketObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"}
+)
 _REGION_CODES = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IncorrectEndpoint"}
     | {"IllegalLocationConstraintException"}
@@ -88,7 +102,7 @@ class Place:
     url : str
         ``s3://bucket/key``, or the prefix that was listed.
     permission : str
-        What the credentials must allow: ``s3:GetObject`` or ``s3:ListBucket``.
+        What the credentials must allow: ``s3:GetObject``, ``s3:ListBucket``, ``s3:PutObject``, ...
     endpoint : str
         Host and port of the server.
     signed : bool
@@ -99,6 +113,11 @@ class Place:
     permission: str
     endpoint: str
     signed: bool
+
+    @property
+    def is_written(self) -> bool:
+        """Whether something was to be written there."""
+        return self.permission.startswith("s3:Put")
 
 
 def endpoint_name(url: str | None) -> str:
@@ -111,11 +130,20 @@ def endpoint_name(url: str | None) -> str:
     return (parts.hostname or "the endpoint") + port
 
 
+def without_password(text: str) -> str:
+    """Return an address without what stands before its host or behind it: that may be a secret."""
+    scheme, _, rest = text.partition("//")
+    host, slash, path = rest.partition("/")
+    if "@" in host or ":" in host:
+        return f"{scheme}//***{slash}{path}"
+    return text
+
+
 def _names(error: BaseException) -> frozenset[str]:
     return frozenset(kind.__name__ for kind in type(error).__mro__)
 
 
-def _answer(error: BaseException) -> tuple[int, str] | None:
+def answer_of(error: BaseException) -> tuple[int, str] | None:
     """Return HTTP status and S3's error code, if the server answered with an error."""
     if "ClientError" not in _names(error):
         return None
@@ -125,12 +153,16 @@ def _answer(error: BaseException) -> tuple[int, str] | None:
     return int(status), code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else ""
 
 
+def _is_overload(status: int) -> bool:
+    return status == 429 or (status >= 500 and status != 501)
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell whether the next attempt may succeed: overload, time-outs, cut connections, cut answers."""
-    answer = _answer(error)
+    answer = answer_of(error)
     if answer is not None:
         status, code = answer
-        return status >= 500 or status == 429 or code in _PASSING_CODES
+        return _is_overload(status) or code in _PASSING_CODES
     names = _names(error)
     if "SSLError" in names or "TicklineError" in names:
         return False
@@ -163,12 +195,22 @@ def _explain_answer(error: BaseException, status: int, code: str, place: Place) 
         return "was changed while it was read", "Run it again: nothing of it was taken."
     if status in (401, 403):
         if not place.signed:
-            return f"may not be read without credentials, and none were found ({shown})", _CREDENTIALS_HINT
+            return f"may not be read without credentials, and none were found ({shown})", CREDENTIALS_HINT
+        if place.is_written:
+            return f"may not be written ({shown})", f"The credentials need {place.permission}."
         hint = f"The credentials need {place.permission}"
         if place.permission == "s3:GetObject":
             hint += ", and kms:Decrypt where a KMS key encrypts it"
         return f"may not be read ({shown})", f"{hint}."
-    if status >= 500 or status == 429 or code in _PASSING_CODES:
+    if code in _NO_LOCK_CODES and "s3:PutObjectRetention" in place.permission:
+        hint = "Is Object Lock on for this bucket? Turn it on, or take [retention] out of archive.toml."
+        return f"the retention that was asked for is refused ({shown})", hint
+    if status == 501:
+        what = f"the server {place.endpoint} does not know what is asked of it ({shown})"
+        return what, _UNKNOWN_HINT if place.is_written else None
+    if code.startswith("KMS"):
+        return f"the KMS key cannot be used ({shown})", "Check upload.kms_key, its state and its policy."
+    if _is_overload(status) or code in _PASSING_CODES:
         return f"the server {place.endpoint} answered {shown} each time", _LATER_HINT
     return f"the server {place.endpoint} refused the request ({shown})", None
 
@@ -201,7 +243,7 @@ def explain_s3_error(error: Exception, place: Place, attempts: int = 1) -> Tickl
 
 
 def _explain(error: Exception, place: Place) -> tuple[str | None, str | None]:
-    answer = _answer(error)
+    answer = answer_of(error)
     if answer is not None:
         return _explain_answer(error, *answer, place)
     names = _names(error)
@@ -211,7 +253,7 @@ def _explain(error: Exception, place: Place) -> tuple[str | None, str | None]:
         hint = "Check the address; AWS_CA_BUNDLE names the certificates to trust."
         return f"{place.endpoint} has no certificate that this machine trusts", hint
     if names & _NO_CREDENTIALS:
-        return "the credentials for S3 could not be had", _CREDENTIALS_HINT
+        return "the credentials for S3 could not be had", CREDENTIALS_HINT
     if names & _UNREACHABLE:
         hint = "Check the network, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION."
         return f"{place.endpoint} cannot be reached", hint

@@ -165,7 +165,7 @@ class Node:
         count = np.arange(max(first, 0), first + _DAY // interval + 4, dtype=np.int64)
         late = scale(draw(self._key + source, count.astype(np.uint64)), interval // 16 + 1)
         times = self._begin + count * interval + self._phase(source) + late
-        kept = (times >= midnight) & (times < midnight + _DAY)
+        kept = (times >= max(midnight, self.starts[0].time)) & (times < midnight + _DAY)
         for start in self.starts:
             kept &= (times < start.time) | (times >= start.time + _SETTLED)
         kept &= ~self._within(times, self._of("restart", "restart_in_trading", "down_a_day"))

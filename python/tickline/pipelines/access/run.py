@@ -93,7 +93,8 @@ def run(
     RunReport
         Sources that could not be read are in `ingested.problems`; the export holds all others.
     """
-    from tickline.pipelines.access.report import check_jinja2, refresh_report
+    from tickline.page import check_jinja2
+    from tickline.pipelines.access.report import refresh_report
 
     begin = phase or (lambda _: Progress())
     options.export.check()

@@ -1,14 +1,12 @@
 """What earlier runs did: ``OUT/.tickline/reduce.json``, and the lock beside it."""
 
-import fcntl
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from tickline.errors import TicklineError, explain_os_error
-from tickline.files import Folders, write_whole
+from tickline.files import Folders, take_lock, write_whole
 
 __all__ = ["FOLDER", "State", "lock"]
 
@@ -33,20 +31,16 @@ def lock(out: Path) -> int:
     try:
         folders.make(out / FOLDER)
         folders.sync()
-        descriptor = os.open(out / FOLDER / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        explained = explain_os_error(error, out)
-        what = f"OUT cannot be written: {explained.where} {explained.what}"
-        raise TicklineError(what, where=str(out), hint="Choose another OUT.") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return take_lock(out / FOLDER / "lock")
     except BlockingIOError as error:
-        os.close(descriptor)
         what = "another run is writing into this folder"
         raise TicklineError(
             what, where=str(out), hint="Wait until it ends, or choose another OUT."
         ) from error
-    return descriptor
+    except OSError as error:
+        explained = explain_os_error(error, out)
+        what = f"OUT cannot be written: {explained.where} {explained.what}"
+        raise TicklineError(what, where=str(out), hint="Choose another OUT.") from error
 
 
 def _is_record(record: dict[str, Any]) -> bool:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tickline.clients.s3_errors import without_password
 from tickline.errors import TicklineError, UsageError, explain_os_error
 from tickline.pipelines.access.reduce.options import parse_bytes
 
-__all__ = ["Config", "Retention", "Upload", "parse_config", "read_config"]
+__all__ = ["Config", "Retention", "Upload", "parse_config", "parse_every", "parse_store", "read_config"]
 
 _LEAST_SPOOL = 10**6
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -137,10 +138,21 @@ def parse_config(text: str, where: str = "archive.toml") -> Config:
         raise UsageError(error.what, where=place, hint=error.hint) from error
 
 
+def parse_every(value: object, place: str) -> int:
+    """Return the seconds between two runs of a service: ``"30m"`` gives 1800; `place` is for messages.
+
+    Raises
+    ------
+    UsageError
+        It is no duration, or less than ten seconds.
+    """
+    return _seconds(value, place, _LEAST_EVERY_S)
+
+
 def _config(found: dict[str, Any]) -> Config:
     _check_keys(found, "")
     tables = {name: _table(found, name) for name in ("spool", "upload", "retention")}
-    store = _store(_text(found, "store"))
+    store = parse_store(_text(found, "store"), "store")
     upload = _upload(tables["upload"])
     retention = _retention(tables["retention"]) if "retention" in found else None
     if not store.startswith("s3://"):
@@ -150,7 +162,7 @@ def _config(found: dict[str, Any]) -> Config:
         logs=_logs(found.get("logs")),
         state=_absolute(_text(found, "state"), "state"),
         store=store,
-        every_s=_seconds(found.get("every", "30m"), "every", _LEAST_EVERY_S),
+        every_s=parse_every(found.get("every", "30m"), "every"),
         unique_keys=_one_of(found, "if_ignored", ("refuse", "unique-keys"), "refuse") == "unique-keys",
         endpoint=_endpoint(_text(found, "endpoint")) if "endpoint" in found else None,
         region=_text(found, "region") if "region" in found else None,
@@ -264,14 +276,21 @@ def _logs(value: object) -> tuple[Path, ...]:
     return folders
 
 
-def _store(url: str) -> str:
+def parse_store(url: str, where: str) -> str:
+    """Check the address of a store, and return it in one spelling; `where` names the option, for messages.
+
+    Raises
+    ------
+    UsageError
+        It is neither ``s3://bucket/prefix`` nor ``file:///absolute/folder``.
+    """
     scheme, mark, rest = url.partition("://")
     if scheme == "s3" and mark and rest.strip("/"):
         return url.rstrip("/")
     if scheme == "file" and rest.startswith("/") and rest.strip("/"):
         return "file://" + os.path.normpath("/" + rest.lstrip("/"))
     hint = "Write s3://bucket/prefix, or file:///absolute/folder."
-    raise UsageError(f"{url!r} is no store", where="store", hint=hint)
+    raise UsageError(f"{without_password(url)!r} is no store", where=where, hint=hint)
 
 
 def _endpoint(url: str) -> str:

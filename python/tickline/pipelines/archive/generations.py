@@ -7,22 +7,18 @@ a hash of the first row (which has a date), the offset up to which lines were ta
 before that offset. A file with the same ones begins with the very bytes that were taken.
 """
 
-import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Carrier", "Generation", "first_row", "mark"]
+from tickline.file_marks import digest
+
+__all__ = ["Carrier", "Generation", "first_row"]
 
 HEAD_BYTES = 8192
-_MARK_HEAD = 512
-_MARK_TAIL = 4096
 _EARLIER = 4
 # Banners begin with "=" or a blank, rows with the year.
 _ROW = re.compile(rb"^\d[^\n]*\n", re.MULTILINE)
-
-Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +136,6 @@ def first_row(head: bytes, *, final: bool = False) -> str | None:
     found = _ROW.search(head)
     if found:
         # What stands before it too: banners differ between versions.
-        return _digest(head[: found.end()], 16)
+        return digest(head[: found.end()], 16)
     # No log of chrony begins so; but what it is must not decide whether it is kept.
-    return _digest(head, 16) if final or len(head) >= HEAD_BYTES else None
-
-
-def mark(read: Read, offset: int) -> str:
-    """Return the hash of what stands before `offset`: 512 bytes of the beginning, and the last 4096."""
-    head = read(0, min(offset, _MARK_HEAD))
-    return _digest(head + read(max(0, offset - _MARK_TAIL), offset), 32)
-
-
-def _digest(data: bytes, digits: int) -> str:
-    return hashlib.sha256(data).hexdigest()[:digits]
+    return digest(head, 16) if final or len(head) >= HEAD_BYTES else None

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tickline.errors import SourceError, explain_os_error
-from tickline.pipelines.archive.generations import HEAD_BYTES, Carrier, first_row, mark
+from tickline.file_marks import mark, read_range
+from tickline.pipelines.archive.generations import HEAD_BYTES, Carrier, first_row
 from tickline.sources import Source, open_source
 
 __all__ = ["LogFile", "Named", "find_logs"]
@@ -129,14 +130,7 @@ class LogFile:
         SourceError
             The device reports an error.
         """
-        pieces = []
-        try:
-            while begin < end and (data := os.pread(self._fd, end - begin, begin)):
-                pieces.append(data)
-                begin += len(data)
-        except OSError as error:
-            raise explain_os_error(error, self.path) from error
-        return b"".join(pieces)
+        return read_range(self._fd, begin, end, self.path)
 
     def mark(self, offset: int) -> str:
         """Return the hash of what stands before an offset."""

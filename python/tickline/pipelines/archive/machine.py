@@ -13,7 +13,7 @@ is the same as one before or behind both.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -21,20 +21,27 @@ from typing import Any
 from tickline import _core
 from tickline.errors import TicklineError, UsageError
 from tickline.files import remove_temporary
-from tickline.pipelines.archive.chunk import Chunk, key_of, pack, unpack
+from tickline.pipelines.archive.chunk import IMPORTED, pack, unpack
 from tickline.pipelines.archive.config import Config
 from tickline.pipelines.archive.evidence import node_evidence
 from tickline.pipelines.archive.recovery import recover
 from tickline.pipelines.archive.runs import RunLog
+from tickline.pipelines.archive.sending import Sender
 from tickline.pipelines.archive.spool import Spool, SpoolFullError
 from tickline.pipelines.archive.state import DamagedStateError, Position, State, StateFolder, utc_text
 from tickline.pipelines.archive.stores import ArchiveStore
 from tickline.pipelines.archive.tail import Gathered, gather
 
-__all__ = ["Outcome", "Step", "run_once"]
+__all__ = ["Look", "Outcome", "Step", "run_once"]
 
 # Heartbeats come at least so often; a state that is older by this factor may be an old copy of itself.
 _STALE = 2
+_DAY_S = 86400.0
+
+
+Look = Callable[[Position, float], Gathered]
+"""What is new behind the end of the chain, at a time (seconds since 1970). It is asked again from the same
+position if there was no room in the spool, and must then give the same."""
 
 
 class Step(StrEnum):
@@ -105,6 +112,7 @@ def run_once(
     now: Callable[[], float] = time.time,
     at: Callable[[Step], object] = lambda _: None,
     evidence: Callable[[], dict[str, str | None]] = node_evidence,
+    look: Look | None = None,
 ) -> Outcome:
     """Take what is new in the logs of this node into the archive.
 
@@ -120,6 +128,8 @@ def run_once(
         Is told each step, for tests.
     evidence : callable
         What is known of the node's chronyd, for the header.
+    look : callable, optional
+        Where new lines come from, in place of the logs.
 
     Returns
     -------
@@ -139,7 +149,7 @@ def run_once(
         outcome = Outcome(now())
         calls = store.calls
         runs = RunLog(config.state / "runs.ndjson")
-        machine = _Machine(config, store, folder, outcome, now, at, evidence, runs)
+        machine = _Machine(config, store, folder, outcome, now, at, evidence, runs, look)
         try:
             machine.run()
         except UsageError:
@@ -170,6 +180,7 @@ class _Machine:
         at: Callable[[Step], object],
         evidence: Callable[[], dict[str, str | None]],
         runs: RunLog,
+        look: Look | None,
     ) -> None:
         self.head = Position()
         self._config = config
@@ -180,8 +191,14 @@ class _Machine:
         self._at = at
         self._evidence = evidence
         self._runs = runs
+        self._look = look or self._look_at_logs
+        self._sender = Sender(store, lambda: at(Step.PROBING), unique_keys=config.unique_keys)
         self._spool = Spool(config.state / "spool", config.spool_limit)
-        self._state = State(config.node, store.url)
+        # A bucket of the same name at another server is another store.
+        self._place = f"{store.url} at {config.endpoint}" if config.endpoint else store.url
+        self._state = State(config.node, self._place)
+        # Whether the archive told in this run where the chain ends.
+        self._asked = False
 
     def run(self) -> None:
         """Load, then take and send until nothing is left that can be."""
@@ -211,24 +228,27 @@ class _Machine:
             self._recover(Position())
         else:
             self._state = state
-            if state.store != self._store.url:
+            if state.store != self._place:
                 # Another store may have other manners.
-                state.store, state.conditional = self._store.url, "unknown"
+                state.store, state.conditional = self._place, "unknown"
         self._lay_spool_over()
-        made_s = self.head.created_s
-        oldest_s = self._now() - _STALE * self._config.upload.heartbeat_s
-        if state is not None and made_s is not None and made_s < oldest_s:
-            # Off for days, or a state from a backup: then the archive is ahead of it.
-            self._recover(self._state.position)
-            self._lay_spool_over()
+        made_s, now_s = self.head.created_s, self._now()
+        if state is not None and made_s is not None:
+            stale = made_s < now_s - _STALE * self._config.upload.heartbeat_s
+            if stale or _day_of(made_s) < _day_of(now_s - _DAY_S):
+                # Off for days, or a state from a backup: then the archive is ahead of it.
+                self._recover(self._state.position)
+                self._lay_spool_over()
 
     def _recover(self, known: Position) -> None:
         """Ask the archive where the chain ends, and believe it if that is further on than what is known."""
         days = self._config.upload.recovery_days
-        found = recover(self._store, self._config.node, now_s=self._now(), days=days)
+        fresh = known.seq == 0 and self._runs.is_empty()
+        found = recover(self._store, self._config.node, now_s=self._now(), days=days, fresh=fresh)
         if found is not None and found[0].seq > known.seq:
             self._state.position, self._state.conditional = found
         self._folder.save(self._state)
+        self._asked = True
         self._at(Step.RECOVERED)
 
     def _lay_spool_over(self) -> None:
@@ -236,7 +256,9 @@ class _Machine:
         self.head = acknowledged = self._state.position
         for seq in self._spool.numbers():
             _, chunk = self._spool.read(seq)
-            if seq < acknowledged.seq or (seq, chunk.sha256) == (acknowledged.seq, acknowledged.sha256):
+            # The archive may have come by its number from another machine.
+            is_there = seq < acknowledged.seq and self._sender.has(chunk)
+            if is_there or (seq, chunk.sha256) == (acknowledged.seq, acknowledged.sha256):
                 self._spool.remove(seq)
                 continue
             follows = (
@@ -254,13 +276,7 @@ class _Machine:
         """Make chunks of what is new, until nothing is left or the spool is full."""
         while True:
             now_s = self._now()
-            found = gather(
-                self._config.logs,
-                self.head.generations,
-                self.head.next_generation,
-                now_s=now_s,
-                scratch=self._folder.scratch,
-            )
+            found = self._look(self.head, now_s)
             told = {str(problem) for problem in self._outcome.problems}
             self._outcome.problems += [problem for problem in found.problems if str(problem) not in told]
             if not found.pieces and not self._heartbeat_is_due(now_s):
@@ -281,30 +297,46 @@ class _Machine:
             if not found.more:
                 return None
 
+    def _look_at_logs(self, head: Position, now_s: float) -> Gathered:
+        folders, scratch = self._config.logs, self._folder.scratch
+        return gather(folders, head.generations, head.next_generation, now_s=now_s, scratch=scratch)
+
     def _heartbeat_is_due(self, now_s: float) -> bool:
         made_s = self.head.created_s
         return made_s is None or abs(now_s - made_s) >= self._config.upload.heartbeat_s
 
     def _header(self, found: Gathered, now_s: float) -> dict[str, Any]:
-        head = self.head
+        head, retention = self.head, self._config.retention
         runs = self._runs.behind(head.run)
-        today = f"{datetime.fromtimestamp(now_s, UTC):%Y/%m/%d}"
+        imported = any(stretch.note == IMPORTED for stretch, _ in found.pieces)
         return {
             "node": self._config.node,
             "seq": head.seq + 1,
             "previous": head.sha256,
             "created": utc_text(now_s),
-            # Keys sort as numbers do, even if the clock is set back: recovery looks at the last ones.
-            "day": max(today, head.day),
+            "day": self._day(now_s),
             "notes": [str(problem) for problem in found.problems],
             "generations": [generation.as_json() for generation in found.generations],
             "next_generation": found.next_number,
+            "imports": head.imports_with(head.seq + 1) if imported else head.imports,
             "run": runs[-1]["run"] if runs else head.run,
             "runs": runs,
             "store": {"url": self._store.url, "conditional": self._state.conditional},
+            # What an auditor may expect of this archive stands in it.
+            "heartbeat_s": self._config.upload.heartbeat_s,
+            "retention": asdict(retention) if retention else None,
             "evidence": self._evidence(),
             "writer": f"tickline {_core.__version__}",
         }
+
+    def _day(self, now_s: float) -> str:
+        """Return the day in the next key: that of the chunk before, unless the archive was just asked.
+
+        So whoever goes on behind the same chunk has the same key, whenever that is: the second is refused.
+        Keys sort as numbers do, even if the clock is set back: recovery looks at the last ones.
+        """
+        made_s = self.head.created_s
+        return max(_day_of(now_s if self._asked or made_s is None else made_s), self.head.day)
 
     # ---- sending ------------------------------------------------------------------------------------------
 
@@ -314,7 +346,7 @@ class _Machine:
         for seq in self._spool.numbers():
             body, chunk = self._spool.read(seq)
             self._at(Step.SENDING)
-            self._state.conditional = self._put(chunk, body)
+            self._state.conditional = self._sender.put(chunk, body, self._state.conditional)
             self._at(Step.ANSWERED)
             self._state.position = Position.behind(chunk)
             self._folder.save(self._state)
@@ -327,41 +359,6 @@ class _Machine:
             sent = True
         return sent
 
-    def _put(self, chunk: Chunk, body: bytes) -> str:
-        """Bring a chunk into the store, and return what is known of its conditional writes."""
-        known = self._state.conditional
-        if known == "ignored" and self._config.unique_keys:
-            key = self._key(chunk, unique=True)
-            if self._found_there(key, chunk) is None:
-                self._store.put(key, body, chunk.sha256, only_if_absent=False)
-            return known
-        key = self._key(chunk, unique=False)
-        if not self._store.put(key, body, chunk.sha256, only_if_absent=True):
-            if self._found_there(key, chunk) is None:
-                what = "the store says that there is an object of this name, and then that there is none"
-                raise TicklineError(what, where=key, hint="Run it again later; nothing is lost.")
-            return "honoured"
-        if known == "honoured":
-            return known
-        self._at(Step.PROBING)
-        # The first object of the chain is its own canary: a second write of the same must be refused.
-        if not self._store.put(key, body, chunk.sha256, only_if_absent=True):
-            return "honoured"
-        if not self._config.unique_keys:
-            what = "the store ignores conditional writes (If-None-Match): it would overwrite what it has"
-            hint = 'Use a store that honours them, or write if_ignored = "unique-keys".'
-            raise TicklineError(what, where=self._store.url, hint=hint)
-        return "ignored"
 
-    def _key(self, chunk: Chunk, *, unique: bool) -> str:
-        header = chunk.header
-        return key_of(header["node"], header["day"], header["seq"], chunk.sha256 if unique else None)
-
-    def _found_there(self, key: str, chunk: Chunk) -> str | None:
-        """Return the hash of the object under a key, None if there is none; another than ours is an alarm."""
-        theirs = self._store.sha256_of(key)
-        if theirs not in (None, chunk.sha256):
-            what = "another object stands under the name of the next chunk; nothing was overwritten"
-            hint = "Find out who writes as this node: two machines of one name, or a copied state folder?"
-            raise TicklineError(what, where=f"{self._store.url}/{key}", hint=hint)
-        return theirs
+def _day_of(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y/%m/%d}"

@@ -1,6 +1,8 @@
 """Where the chain ends, told by the archive alone: for a state that is lost, damaged or suspiciously old."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from tickline.errors import TicklineError
 from tickline.pipelines.archive.chunk import seq_of, unpack
@@ -12,12 +14,16 @@ __all__ = ["Recovered", "recover"]
 Recovered = tuple[Position, str]
 """The end of the chain, and whether conditional writes were honoured when it was written."""
 
+# Keys that S3 lists in one request.
+_PAGE = 1000
 
-def recover(store: ArchiveStore, node: str, *, now_s: float, days: int) -> Recovered | None:
+
+def recover(store: ArchiveStore, node: str, *, now_s: float, days: int, fresh: bool) -> Recovered | None:
     """Find the last chunk of a node, and read where it stands.
 
     Takes one listing of `days` and one GET; if there is nothing, a listing of all that the node ever wrote,
-    because the number of a chunk must not be used twice, however long ago that was.
+    because the number of a chunk must not be used twice, however long ago that was. Where the node seems to
+    be a new one, that listing comes first, and its first page is likely to be all.
 
     Parameters
     ----------
@@ -29,6 +35,8 @@ def recover(store: ArchiveStore, node: str, *, now_s: float, days: int) -> Recov
         The node's clock, seconds since 1970.
     days : int
         How far back the first listing goes.
+    fresh : bool
+        Whether nothing is left of earlier runs; only the number of requests depends on it.
 
     Returns
     -------
@@ -42,8 +50,11 @@ def recover(store: ArchiveStore, node: str, *, now_s: float, days: int) -> Recov
     """
     prefix = f"v1/{node}/"
     since = datetime.fromtimestamp(now_s, UTC) - timedelta(days=days)
-    key = _last_key(store, prefix, f"{prefix}{since:%Y/%m/%d}")
-    key = key or _last_key(store, prefix, "")
+    first = list(islice(store.keys(prefix), _PAGE)) if fresh else None
+    if first is not None and len(first) < _PAGE:
+        key = _last_of(first)
+    else:
+        key = _last_of(store.keys(prefix, f"{prefix}{since:%Y/%m/%d}")) or _last_of(store.keys(prefix))
     if key is None:
         return None
     chunk = unpack(store.get(key), key)
@@ -56,7 +67,7 @@ def recover(store: ArchiveStore, node: str, *, now_s: float, days: int) -> Recov
     return Position.behind(chunk), str(told["conditional"]) if isinstance(told, dict) and same else "unknown"
 
 
-def _last_key(store: ArchiveStore, prefix: str, after: str) -> str | None:
+def _last_of(keys: Iterable[str]) -> str | None:
     """Return the key with the greatest number."""
-    keys = ((seq_of(key), key) for key in store.keys(prefix, after))
-    return max(((seq, key) for seq, key in keys if seq is not None), default=(0, None))[1]
+    numbered = ((seq_of(key), key) for key in keys)
+    return max(((seq, key) for seq, key in numbered if seq is not None), default=(0, None))[1]

@@ -8,9 +8,10 @@ from typing import Any
 from tickline.errors import explain_os_error
 from tickline.files import write_whole
 
-__all__ = ["RunLog"]
+__all__ = ["MOST_CARRIED", "RunLog"]
 
-_MOST_CARRIED = 200
+MOST_CARRIED = 200
+"""Runs that one chunk tells of: of longer silence the end tells enough."""
 _MOST_BYTES = 2**20
 
 
@@ -21,8 +22,12 @@ class RunLog:
         self._path = path
 
     def behind(self, run: int) -> list[dict[str, Any]]:
-        """Return the runs after this one, the last 200 at most: of longer silence the end tells enough."""
-        return [entry for entry in self._entries() if entry["run"] > run][-_MOST_CARRIED:]
+        """Return the runs after this one, the last `MOST_CARRIED` at most."""
+        return [entry for entry in self._entries() if entry["run"] > run][-MOST_CARRIED:]
+
+    def is_empty(self) -> bool:
+        """Tell whether no run was ever noted here."""
+        return not self._entries()
 
     def append(self, entry: dict[str, Any], *, at_least: int) -> None:
         """Add a run; its number is the next one, and greater than `at_least`."""

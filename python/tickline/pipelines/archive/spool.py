@@ -4,6 +4,7 @@ A chunk in the spool is decided: its lines are taken, its number is used, and wh
 go out under the same key until the store has them.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tickline.pipelines.archive.chunk import Chunk, unpack
 
 __all__ = ["Spool", "SpoolFullError"]
 
+# Chunks leave so much of the disk to the state: without room for that none of them could ever be let go of.
+_LEFT_FREE = 4 * 2**20
 _NAME = re.compile(r"(\d{10,})\.zst", re.ASCII)
 
 
@@ -60,6 +63,11 @@ class Spool:
             if used + len(body) > self._limit:
                 what = f"holds {used:,} bytes that wait to be sent, and {self._limit:,} are the limit"
                 hint = "See why the store takes nothing; lines wait in the logs until logrotate removes them."
+                raise SpoolFullError(what, where=str(self._folder), hint=hint)
+            disk = os.statvfs(self._folder.parent)
+            if (free := disk.f_bavail * disk.f_frsize) < len(body) + _LEFT_FREE:
+                what = f"its disk has {free:,} bytes left, and {_LEFT_FREE:,} are kept for the state"
+                hint = "Make room on it; lines wait in the logs until logrotate removes them."
                 raise SpoolFullError(what, where=str(self._folder), hint=hint)
             write_whole(self._path(seq), body)
         except OSError as error:

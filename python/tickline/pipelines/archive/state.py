@@ -5,7 +5,6 @@ state that is lost is made again from the archive (`tickline.pipelines.archive.r
 """
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
-from tickline.files import Folders, write_whole
+from tickline.files import Folders, take_lock, write_whole
 from tickline.pipelines.archive.chunk import Chunk, sha256_hex
 from tickline.pipelines.archive.generations import Generation
 
@@ -42,6 +41,8 @@ class Position:
         When it was made, by the node's clock.
     run : int
         The last run that a chunk carries.
+    imports : list of (int, int)
+        First and last number of each row of chunks that an import made.
     """
 
     seq: int = 0
@@ -51,6 +52,7 @@ class Position:
     run: int = 0
     next_generation: int = 1
     generations: list[Generation] = field(default_factory=list)
+    imports: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def behind(cls, chunk: Chunk) -> "Position":
@@ -71,10 +73,17 @@ class Position:
                 run=_number(header["run"]),
                 next_generation=_number(header["next_generation"]),
                 generations=[Generation.from_json(found) for found in header["generations"]],
+                imports=[(_number(first), _number(last)) for first, last in header.get("imports", ())],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             what = f"its header cannot be understood ({type(error).__name__}: {error})"
             raise TicklineError(what, where=f"chunk {header.get('seq')}", hint="Keep it as it is.") from error
+
+    def imports_with(self, seq: int) -> list[tuple[int, int]]:
+        """Return `imports` with the chunk of this number."""
+        if self.imports and self.imports[-1][1] == seq - 1:
+            return [*self.imports[:-1], (self.imports[-1][0], seq)]
+        return [*self.imports, (seq, seq)]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as it stands in the state."""
@@ -86,7 +95,8 @@ class Position:
     def from_json(cls, found: dict[str, Any]) -> "Position":
         """Read `as_json`."""
         generations = [Generation.from_json(item) for item in found["generations"]]
-        return cls(**{**found, "generations": generations})
+        imports = [(first, last) for first, last in found.get("imports", ())]
+        return cls(**{**found, "generations": generations, "imports": imports})
 
 
 @dataclass(slots=True)
@@ -96,7 +106,7 @@ class State:
     Attributes
     ----------
     store : str
-        URL of the store that `conditional` was found out about.
+        The store that `conditional` was found out about: its URL, and the endpoint if archive.toml names one.
     conditional : str
         Whether it honours conditional writes: ``"unknown"``, ``"honoured"``, ``"ignored"``.
     """
@@ -128,15 +138,13 @@ class StateFolder:
         try:
             folders.make(self.scratch)
             folders.sync()
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = take_lock(self.path / "lock", 0o600)
+        except BlockingIOError as error:
+            what = "another run of this node is at work"
+            raise BusyError(what, where=str(self.path), hint="It does what this one would do.") from error
         except OSError as error:
             raise explain_os_error(error, self.path) from error
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                what = "another run of this node is at work"
-                raise BusyError(what, where=str(self.path), hint="It does what this one would do.") from error
             yield
         finally:
             os.close(descriptor)

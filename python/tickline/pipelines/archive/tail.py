@@ -4,7 +4,8 @@ Lines are never taken twice and never left out, as far as files tell. What they 
 
 - a log that was cut (``shrunk``) or edited (``changed``) is taken again from the last place where it still is
   what it was, because nobody can know which of its lines are new;
-- a log that vanished before its end was seen, so that lines may be missing.
+- a log that vanished before its end was seen, so that lines may be missing;
+- a log that stands in another folder than before (``moved``): it goes on where it was taken up to.
 
 A file without any row (a banner at the most) is not taken before it has one, or before nothing can be added
 to it: banners are all alike, and would make any two files look like each other's beginning. Of two files that
@@ -12,15 +13,15 @@ never got a row and are equal, one is taken for the other's copy.
 """
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
 from tickline.errors import SourceError, TicklineError, explain_os_error
-from tickline.pipelines.archive.chunk import MOST_RAW_BYTES, Range, count_lines
-from tickline.pipelines.archive.generations import Generation
+from tickline.pipelines.archive.chunk import MOST_RAW_BYTES, MOVED, Range, count_lines
+from tickline.pipelines.archive.generations import Carrier, Generation
 from tickline.pipelines.archive.logfile import LogFile, Named, find_logs
 
 __all__ = ["Gathered", "gather"]
@@ -91,6 +92,7 @@ def gather(
     for generation in known:
         mine.setdefault(generation.log, []).append(generation.copy())
     seen: set[tuple[int, int]] = set()
+    configured = {str(folder) for folder in folders}
     for folder in folders:
         try:
             status = folder.stat()
@@ -104,6 +106,7 @@ def gather(
             gathered.problems.append(SourceError("is a folder named before", where=str(folder), hint=hint))
             continue
         seen.add(identity)
+        found = list(_each_under_one_name(found, gathered))
         present = {log: list(files) for log, files in groupby(found, key=lambda item: item.log)}
         logs = {log for log in mine if Path(log).parent == folder} | present.keys()
         for log in sorted(logs):
@@ -113,12 +116,31 @@ def gather(
                 gathered.generations += generations
             else:
                 # An empty folder may be one whose disk is not there.
-                follower = _Log(gathered, generations, now_s, may_forget=bool(found))
+                strangers = [other for other in mine if _is_elsewhere(other, log, configured)]
+                elsewhere = [generation for other in strangers for generation in mine.pop(other)]
+                follower = _Log(gathered, generations, elsewhere, now_s, may_forget=bool(found))
                 follower.follow(present.get(log, []), scratch)
+                for generation in follower.elsewhere:
+                    mine.setdefault(generation.log, []).append(generation)
     for kept in mine.values():
         gathered.generations += kept
     gathered.generations.sort(key=lambda generation: generation.number)
     return gathered
+
+
+def _each_under_one_name(found: list[Named], gathered: Gathered) -> Iterator[Named]:
+    """Leave out a log that is another log's file under a second name, and say so."""
+    first: dict[tuple[int, int], Named] = {}
+    for named in sorted(found, key=lambda named: named.path.is_symlink()):
+        if named.live:
+            first.setdefault((named.status.st_dev, named.status.st_ino), named)
+    for named in found:
+        kept = first.get((named.status.st_dev, named.status.st_ino), named)
+        if kept.log == named.log:
+            yield named
+        else:
+            hint = "Take the link away; the file was read once."
+            gathered.problems.append(SourceError(f"is {kept.path.name} itself", where=named.log, hint=hint))
 
 
 class _MovedError(Exception):
@@ -126,11 +148,24 @@ class _MovedError(Exception):
 
 
 class _Log:
-    """One log: its generations, and the files that may hold them."""
+    """One log: its generations, and the files that may hold them.
+
+    Attributes
+    ----------
+    elsewhere : list of Generation
+        Those of logs of this name in folders that are not named any more, and that did not turn up here.
+    """
 
     def __init__(
-        self, gathered: Gathered, generations: list[Generation], now_s: float, *, may_forget: bool
+        self,
+        gathered: Gathered,
+        generations: list[Generation],
+        elsewhere: list[Generation],
+        now_s: float,
+        *,
+        may_forget: bool,
     ) -> None:
+        self.elsewhere = elsewhere
         self._gathered = gathered
         self._now_s = now_s
         self._may_forget = may_forget
@@ -138,11 +173,14 @@ class _Log:
         self._before = {generation.number: generation.copy() for generation in generations}
         # Some file could not be looked at: what seems to be gone may be in there.
         self._unsure = False
+        self._moved: set[int] = set()
         for generation in generations:
             generation.files = []
 
     def follow(self, files: list[Named], scratch: Path) -> None:
         """Take what is new in the files, oldest first."""
+        for named in files:
+            self._adopt(named.log, [known for known in self.elsewhere if _taken_from(known.files, named)])
         with ExitStack() as stack:
             families: dict[str, list[LogFile]] = {}
             for named in files:
@@ -154,6 +192,7 @@ class _Log:
             for first, family in families.items():
                 # The longest first: of copies that are being made it holds all that they hold.
                 family.sort(key=lambda file: (-file.size, not file.named.live))
+                self._adopt(family[0].named.log, [known for known in self.elsewhere if known.first == first])
                 try:
                     self._follow_family(first, family)
                 except _MovedError:
@@ -166,13 +205,20 @@ class _Log:
 
     def _is_done(self, named: Named) -> bool:
         """Tell whether it is compressed and was taken; then it is still a carrier."""
-        carrier = named.carrier
         for generation in self._known:
-            for before in self._before[generation.number].files:
-                if before.done and before.unchanged == carrier.unchanged:
-                    generation.files.append(replace(carrier, done=True))
-                    return True
+            if _taken_from(self._before[generation.number].files, named):
+                generation.files.append(replace(named.carrier, done=True))
+                return True
         return False
+
+    def _adopt(self, log: str, found: list[Generation]) -> None:
+        """Go on with generations that this log had under another path: archive.toml names another one now."""
+        for generation in found:
+            self.elsewhere.remove(generation)
+            moved = replace(generation.copy(), log=log, gone_s=None)
+            self._moved.add(moved.number)
+            self._before[moved.number] = moved
+            self._known.append(replace(moved.copy(), files=[]))
 
     def _open(self, named: Named, scratch: Path) -> LogFile | None:
         try:
@@ -254,6 +300,7 @@ class _Log:
             raise _MovedError
         generation.advance(reached, known_mark)
         name = file.named.path.name
+        note = note or (MOVED if generation.number in self._moved else None)
         stretch = Range(generation.log, name, generation.number, begin, reached, count_lines(data), note)
         gathered.pieces.append((stretch, data))
         gathered.room -= len(data)
@@ -284,6 +331,17 @@ class _Log:
             what = f"what it held at byte {before.offset:,} is gone: lines behind it may be lost"
             hint = "Let logrotate keep at least one file, and run the archive more often than it."
             self._gathered.problems.append(SourceError(what, where=before.log, hint=hint))
+
+
+def _is_elsewhere(other: str, log: str, configured: set[str]) -> bool:
+    """Tell whether it is a log of the same name in a folder that is not named any more."""
+    return Path(other).name == Path(log).name and str(Path(other).parent) not in configured
+
+
+def _taken_from(carriers: list[Carrier], named: Named) -> bool:
+    """Tell whether a file is a compressed one that was taken, whatever it is called now."""
+    unchanged = named.carrier.unchanged
+    return any(before.done and before.unchanged == unchanged for before in carriers)
 
 
 def _holds(file: LogFile, offset: int, known_mark: str) -> bool:

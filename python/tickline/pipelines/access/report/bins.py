@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tickline.pipelines.access.report.words import MONTHS, day_words
+from tickline.page.words import MONTHS, day_words
 
 __all__ = ["Bin", "Tick", "bins_of", "tick_marks", "unit_for"]
 

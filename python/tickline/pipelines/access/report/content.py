@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from tickline.page.svg import share_bar
+from tickline.page.words import exact, span_words
 from tickline.pipelines.access.report import words
 from tickline.pipelines.access.report.bins import Bin, bins_of, unit_for
 from tickline.pipelines.access.report.days import MEASURES, panel
 from tickline.pipelines.access.report.export import UNDETERMINED, Export, Measures, Row, total_of
-from tickline.pipelines.access.report.figures import HATCH, bar, strip
+from tickline.pipelines.access.report.figures import HATCH, strip
 from tickline.pipelines.access.report.rules import Rule, meanings
 
 __all__ = ["content"]
@@ -99,7 +101,7 @@ def _ranked(rows: Sequence[Row], total: int, whole: Measures, most: int, rule: R
             {
                 "row": row,
                 "share": words.share(row.measures.bytes_sent, most),
-                "bar": bar(row.measures.bytes_sent, highest),
+                "bar": share_bar(row.measures.bytes_sent / highest if highest else 0.0),
             }
             for row in shown
         ],
@@ -174,7 +176,7 @@ def _setting(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return words.exact(value)
+        return exact(value)
     if isinstance(value, list | tuple):
         texts = [":".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in value]
         return ", ".join(texts) or "none"
@@ -262,11 +264,12 @@ def content(export: Export) -> dict[str, Any]:
         span = {
             "first": first.isoformat(),
             "last": last.isoformat(),
-            "words": words.span_words(first, last),
+            "words": span_words(first, last),
             "days": (last - first).days + 1,
             "active": len(rows),
         }
     return {
+        "made_by": f"Tickline {found['version']}",
         "archive": export.archive,
         "span": span,
         "tiles": _tiles(export),

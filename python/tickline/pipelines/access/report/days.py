@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from tickline.page.words import day_words, exact, span_words
 from tickline.pipelines.access.report import words
 from tickline.pipelines.access.report.bins import Bin, bins_of, tick_marks, unit_for
 from tickline.pipelines.access.report.export import Row
@@ -33,7 +34,7 @@ class Measure:
 
 
 def _counted(one: str, many: str) -> Callable[[int], str]:
-    return lambda number: f"{words.exact(number)} {one if number == 1 else many}"
+    return lambda number: f"{exact(number)} {one if number == 1 else many}"
 
 
 MEASURES = (
@@ -85,7 +86,7 @@ def panel(measure: Measure, number: int, rows: Sequence[Row], rule: Rule) -> dic
         unit = unit_for(first, last, limit)
         bins = bins_of(values, first, last, unit, measure.together)
         told = partial(_told, measure, unit, rule)
-        title = _title(measure, unit, bins, words.span_words(first, last), told)
+        title = _title(measure, unit, bins, span_words(first, last), told)
         ticks = tick_marks(bins, unit, room)
         figures.append(chart(Chart(bins, ticks, told, measure.axis, title, f"at-{measure.name}"), kind))
         units.append(unit)
@@ -107,7 +108,7 @@ def _told(measure: Measure, unit: str, rule: Rule, one: Bin) -> str:
         return measure.words(one.value)
     what = f"{measure.title.lower()} {rule.word}"
     if unit != "day":
-        what += f" on {words.exact(one.withheld)} of its days"
+        what += f" on {exact(one.withheld)} of its days"
     return f"{measure.words(one.value)}; {what}" if one.value else what
 
 
@@ -129,4 +130,4 @@ def _most(measure: Measure, number: int, rows: Sequence[Row], withheld: int) -> 
         return f"The {measure.title.lower()} of no day are shown."
     count, day = max(shown, key=lambda one: one[0])
     most = "The most in a day that is shown" if withheld else "The most in a day"
-    return f"{most}: {measure.words(count)} on {words.day_words(day)}."
+    return f"{most}: {measure.words(count)} on {day_words(day)}."

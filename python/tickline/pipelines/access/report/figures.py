@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from tickline.page.svg import number, percent
 from tickline.pipelines.access.report.bins import Bin, Tick
 
-__all__ = ["HATCH", "Chart", "bar", "chart", "strip"]
+__all__ = ["HATCH", "Chart", "chart", "strip"]
 
 _PLOT = 200
 _ABOVE = 14
@@ -57,14 +58,6 @@ class Chart:
     described_by: str
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def _percent(value: float) -> str:
-    return _number(100 * value) + "%"
-
-
 def _round_steps(highest: int, most: int = 5) -> list[int]:
     """Return round values from 0 to the first one that is not below `highest`."""
     step = 1
@@ -83,18 +76,18 @@ def _bars(bins: Sequence[Bin], top: int, height: int, above: int, words: Callabl
     drawn = []
     for index, one in enumerate(bins):
         tall = max(height * one.value / top, 1.0) if one.value else 0.0
-        x = f'x="{_percent(index * slot + (slot - width) / 2)}" width="{_percent(width)}"'
+        x = f'x="{percent(index * slot + (slot - width) / 2)}" width="{percent(width)}"'
         # Above what is shown there is something that is not: how much, nobody is told.
         hatch = (
-            f'<svg class="hatch" {x} y="{above}" height="{_number(height - tall)}" viewBox="0 0 1'
-            f' {_number(_STRIPES * (height - tall) / height)}"'
+            f'<svg class="hatch" {x} y="{above}" height="{number(height - tall)}" viewBox="0 0 1'
+            f' {number(_STRIPES * (height - tall) / height)}"'
             ' preserveAspectRatio="none"><use href="#hatch"/></svg>'
         )
         # The wide invisible bar is what a pointer meets; its title is what it says.
         drawn.append(
-            f'<g><rect class="slot" x="{_percent(index * slot)}" y="{above}" width="{_percent(slot)}"'
+            f'<g><rect class="slot" x="{percent(index * slot)}" y="{above}" width="{percent(slot)}"'
             f' height="{height}"/>{hatch if one.withheld else ""}<rect class="bar" {x}'
-            f' y="{_number(above + height - tall)}" height="{_number(tall)}" data-value="{one.value}"/>'
+            f' y="{number(above + height - tall)}" height="{number(tall)}" data-value="{one.value}"/>'
             f"<title>{escape(one.label)}: {escape(words(one))}</title></g>"
         )
     return "".join(drawn)
@@ -110,7 +103,7 @@ def chart(what: Chart, kind: str) -> str:
     top, low = steps[-1] or 1, _ABOVE + _PLOT
     lines, labels = [], []
     for step in steps:
-        y = _number(low - _PLOT * step / top)
+        y = number(low - _PLOT * step / top)
         lines.append(f'<line class="{"base" if step == 0 else "grid"}" x1="0" x2="100%" y1="{y}" y2="{y}"/>')
         labels.append(
             f'<text x="{_AXIS - 8}" y="{y}" dy="0.32em" text-anchor="end">{escape(what.axis(step))}</text>'
@@ -120,8 +113,8 @@ def chart(what: Chart, kind: str) -> str:
         at = (tick.index + 0.5) / len(what.bins)
         anchor = "end" if (1 - at) * _SMALLEST[kind] < len(tick.text) * _LETTER / 2 else "middle"
         marks.append(
-            f'<line class="mark" x1="{_percent(at)}" x2="{_percent(at)}" y1="{low}" y2="{low + 5}"/>'
-            f'<text x="{_percent(at)}" y="{low + 19}" text-anchor="{anchor}">{escape(tick.text)}</text>'
+            f'<line class="mark" x1="{percent(at)}" x2="{percent(at)}" y1="{low}" y2="{low + 5}"/>'
+            f'<text x="{percent(at)}" y="{low + 19}" text-anchor="{anchor}">{escape(tick.text)}</text>'
         )
     height = low + _BELOW
     return (
@@ -140,14 +133,4 @@ def strip(bins: Sequence[Bin], words: Callable[[Bin], str], title: str) -> str:
         f'<svg class="plot strip" width="100%" height="{height + 1}" role="img" aria-label="{escape(title)}">'
         f'<line class="base" x1="0" x2="100%" y1="{height}.5" y2="{height}.5"/>'
         f"{_bars(bins, top, height, 0, words)}</svg>"
-    )
-
-
-def bar(value: int, top: int) -> str:
-    """Draw one horizontal bar, for a row of a table: the number beside it says the same."""
-    wide = max(value / top, 0.002) if value and top else 0.0
-    return (
-        '<svg class="share" width="100%" height="6" aria-hidden="true">'
-        '<rect class="rail" width="100%" height="6"/>'
-        f'<rect class="bar" width="{_percent(wide)}" height="6"/></svg>'
     )

@@ -1,9 +1,8 @@
-"""How numbers, days and names are written on the page, and the sentences that explain what was counted."""
+"""How sizes, counts and shares are written on the page, and the sentences that explain what was counted."""
 
-import unicodedata
-from collections.abc import Iterator
-from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
+
+from tickline.page.words import exact
 
 __all__ = [
     "FILTERED",
@@ -14,13 +13,9 @@ __all__ = [
     "REJECTED",
     "SETTINGS",
     "bytes_words",
-    "day_words",
-    "exact",
     "human_bytes",
     "human_count",
-    "pieces",
     "share",
-    "span_words",
 ]
 
 # The words of docs/access-logs.md.
@@ -83,18 +78,8 @@ SETTINGS = {
     "dedupe_lines": "Repeated lines",
 }
 
-LONGEST = 1024
-"""Characters of a name that are shown; keys of S3 have at most 1,024 bytes."""
-
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
 _COUNT_UNITS = ("", "k", "M", "G", "T", "P")
-# Letters of scripts and joined emoji need these two; they move nothing.
-_JOINERS = "\u200c\u200d"
-
-
-def exact(number: int) -> str:
-    """Return all digits, in groups of three: ``1,234,567``."""
-    return f"{number:,}"
 
 
 def _three_digits(number: int, units: tuple[str, ...], *, trim: bool) -> str:
@@ -139,43 +124,3 @@ def share(part: int, whole: int) -> str:
     if part < whole and percent > Decimal("99.9"):
         return ">\u00a099.9\u00a0%"
     return f"{percent}\u00a0%"
-
-
-def day_words(day: date, *, year: bool = True) -> str:
-    """Return ``5 March 2024``."""
-    text = f"{day.day}\u00a0{MONTHS[day.month - 1]}"
-    return f"{text} {day.year}" if year else text
-
-
-def span_words(first: date, last: date) -> str:
-    """Return ``28 February to 5 March 2024``."""
-    if first == last:
-        return day_words(first)
-    return f"{day_words(first, year=first.year != last.year)} to {day_words(last)}"
-
-
-MONTHS = [
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-]
-
-
-def pieces(name: str) -> Iterator[tuple[bool, str]]:
-    """Cut a name into (is it an escape, text): what cannot be seen, or moves its neighbours, is spelled out.
-
-    Control characters, marks of direction, other invisible characters, line separators and half surrogates
-    become ``U+202E``. Everything else stays as it is, up to `LONGEST` characters.
-    """
-    plain = ""
-    for char in name[:LONGEST]:
-        if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in _JOINERS:
-            if plain:
-                yield False, plain
-                plain = ""
-            yield True, f"U+{ord(char):04X}"
-        else:
-            plain += char
-    if plain:
-        yield False, plain
-    if len(name) > LONGEST:
-        yield True, f"and {exact(len(name) - LONGEST)} more characters"

@@ -6,7 +6,6 @@ the caller makes everything anew: nothing here is more than the result of a comp
 """
 
 import contextlib
-import fcntl
 import json
 import math
 import mmap
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickline.errors import TicklineError, explain_os_error
-from tickline.files import TEMPORARY_PREFIX, Folders, WholeFile
+from tickline.files import TEMPORARY_PREFIX, Folders, WholeFile, take_lock
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -291,15 +290,13 @@ def lock_cache(cache: Path, doing: str = "making summaries of this store") -> It
     """
     try:
         cache.mkdir(exist_ok=True)
-        descriptor = os.open(cache / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = take_lock(cache / _LOCK)
+    except BlockingIOError as error:
+        what = f"another run is {doing}"
+        raise TicklineError(what, where=str(cache.parent), hint="Wait until it ends.") from error
     except OSError as error:
         raise explain_os_error(error, cache) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            what = f"another run is {doing}"
-            raise TicklineError(what, where=str(cache.parent), hint="Wait until it ends.") from error
         yield
     finally:
         os.close(descriptor)

@@ -1,0 +1,1 @@
+"""``tickline archive report``: what an archive proves about clocks, under a rule."""
