@@ -42,6 +42,8 @@ NAMES = (
     "update_region_codes_to_coordinates",
 )
 REDUCE, BIN, MAP, TOTALS, SUMMARIES, ARCHIVE, COORDINATES = NAMES
+# Those of logparser have their tests in test_connections_compat.py.
+LAUNCHERS = (*NAMES, "logparser", "logparser-make")
 OPTIONS = {
     REDUCE: "raw_s3_logs_folder_path base_raw_s3_logs_folder_path reduced_s3_logs_folder_path "
     "maximum_number_of_workers maximum_buffer_size_in_mb excluded_years excluded_ips",
@@ -109,8 +111,8 @@ def test_launchers_carry_the_old_names(tmp_path: Path) -> None:
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-m", "tickline", "compat", "install", "--bin", str(folder)]
     done = subprocess.run(command, capture_output=True, check=True, env=environment(PATH=path))
-    assert done.stdout == f"7 launchers written, 0 unchanged: {folder}\n".encode()
-    assert sorted(entry.name for entry in folder.iterdir()) == sorted(NAMES)
+    assert done.stdout == f"9 launchers written, 0 unchanged: {folder}\n".encode()
+    assert sorted(entry.name for entry in folder.iterdir()) == sorted(LAUNCHERS)
     raw, reduced = tmp_path / "raw logs", tmp_path / "reduced"
     written(raw / "2024/05/01.log", log(0, 5))
     done = subprocess.run(

@@ -11,12 +11,14 @@ from tickline.pipelines.access.reduce.options import parse_memory
 from tickline.progress import cores
 
 if TYPE_CHECKING:
+    from tickline.engines.options import EngineOptions
     from tickline.pipelines.access.ingest.options import IngestOptions
     from tickline.pipelines.access.summaries.options import SummaryOptions
     from tickline.progress import Progress
 
 __all__ = [
     "AddressHash",
+    "Bucket",
     "Catalog",
     "DedupeLines",
     "ExcludeDatasets",
@@ -139,6 +141,13 @@ ExcludeDatasets = Annotated[
     list[str] | None,
     typer.Option("--exclude-datasets", metavar="DATASET", help="Export all but this dataset; repeatable."),
 ]
+Bucket = Annotated[
+    str | None,
+    typer.Option(
+        metavar="s3://BUCKET/PREFIX",
+        help="Also keep the files of the store there, with a manifest; workers then need no shared folder.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -164,7 +173,10 @@ def ingest_options(
     settle: str,
     now: str | None,
     form: str = "log",
+    engine: "EngineOptions | None" = None,
+    bucket: str | None = None,
 ) -> "IngestOptions":
+    from tickline.engines.options import EngineOptions
     from tickline.pipelines.access.ingest.options import IngestOptions
     from tickline.store.settings import WantedSettings
 
@@ -184,6 +196,8 @@ def ingest_options(
         memory_bytes=parse_memory(memory),
         settle_s=_seconds(settle),
         form=form,
+        engine=engine or EngineOptions(),
+        bucket=bucket,
         **given,
     )
 

@@ -7,6 +7,7 @@ import typer
 from tickline.cli.access_export import files_json
 from tickline.cli.access_options import (
     AddressHash,
+    Bucket,
     Catalog,
     DedupeLines,
     ExcludeDatasets,
@@ -44,6 +45,7 @@ from tickline.cli.common import (
     print_json,
     say_error,
 )
+from tickline.cli.engine_options import Engine, Scheduler, Workers
 from tickline.errors import TicklineError, printable
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ Examples:
 - `tickline access ingest s3://my-logs/access/2024/ --store store --keys dandi --threads 4`
 - `tickline access ingest raw --store store --no-addresses --exclude-ip @ours.txt`
 - `tickline access ingest old/reduced --from reduced --store store`
+- `tickline access ingest /shared/raw --store /shared/store --engine dask --scheduler tcp://head:8786`
 """
 
 _RUN_EXAMPLES = """
@@ -150,6 +153,10 @@ def ingest(
     memory: Memory = "500MB",
     settle: Settle = "60",
     now: Now = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = 0,
+    bucket: Bucket = None,
     json_output: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -158,14 +165,16 @@ def ingest(
 
     The store is made if it does not exist. What it has is not read again: unchanged files are skipped, copies
     add nothing, a file that grew adds its tail. What is kept and dropped is fixed when the store is made.
-    Exit code: 0 done, 1 a source could not be read (the others are in), 2 wrong usage.
+    With --engine dask workers write the files, into the folder that they share with this process, which
+    commits them. Exit code: 0 done, 1 a source could not be read (the others are in), 2 wrong usage.
     """
     with answering(debug):
+        from tickline.engines.options import EngineOptions
         from tickline.pipelines.access.ingest.ingest import ingest as run_ingest
 
         options = ingest_options(
             operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
-            memory, settle, now, form,
+            memory, settle, now, form, EngineOptions(engine, scheduler, workers), bucket,
         )  # fmt: skip
         with Bar(quiet, "ingesting") as bar:
             report = run_ingest(str(store), raw, options, bar)
@@ -206,6 +215,10 @@ def run(
     memory: Memory = "500MB",
     settle: Settle = "60",
     now: Now = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = 0,
+    bucket: Bucket = None,
     json_output: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -216,6 +229,7 @@ def run(
     not be read (the others are in), 2 wrong usage.
     """
     with answering(debug), Bars(quiet) as bars:
+        from tickline.engines.options import EngineOptions
         from tickline.pipelines.access.export.options import ExportOptions
         from tickline.pipelines.access.run import RunOptions
         from tickline.pipelines.access.run import run as run_all
@@ -224,7 +238,7 @@ def run(
         options = RunOptions(
             ingest_options(
                 operation, status, keys, exclude_ip, exclude_ip_regex, no_addresses, dedupe_lines, threads,
-                memory, settle, now,
+                memory, settle, now, engine=EngineOptions(engine, scheduler, workers), bucket=bucket,
             ),
             ExportOptions(
                 SummaryOptions(None, shared_content, tuple(restrict_to or ()), tuple(exclude_datasets or ())),

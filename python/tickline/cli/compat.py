@@ -1,6 +1,7 @@
-"""``tickline compat``: the commands of dandi_s3_log_parser under their old names, with their old options.
+"""``tickline compat``: the commands of old programs under their old names, with their old options.
 
-Options of all its versions are taken; where a newer name took the place of an older one, both are good.
+These here are those of dandi_s3_log_parser, with the options of all its versions; where a newer name took the
+place of an older one, both are good. Those of logparser stand in `compat_connections`.
 docs/old-programs.md says what each of them became.
 """
 
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tickline.cli import summary
+from tickline.cli import compat_connections, summary
 from tickline.cli.common import Bar, Bars, Debug, Quiet, answering, console, plural, say_error
 from tickline.errors import TicklineError, UsageError, printable
 
@@ -243,6 +244,9 @@ def coordinates(
             done = update_coordinates(mapped, cache, most=most, store=store, progress=bar)
         _tell([_unplaced(done.found.unplaced)] if done.found.unplaced else [], [], quiet)
         _tell_written(done.written, quiet)
+
+
+compat_connections.register(app)
 
 
 @app.command()

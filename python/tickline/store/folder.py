@@ -1,7 +1,6 @@
 """An open store: its settings, its ledger, and the lock of its one writer."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
-from tickline.files import TEMPORARY_PREFIX, Folders, remove_temporary
+from tickline.files import TEMPORARY_PREFIX, Folders, remove_temporary, take_lock
 from tickline.store.ledger import Ledger
+from tickline.store.manifest import MANIFEST, write_manifest
 from tickline.store.pseudonyms import Pseudonyms, key_id, load_key
 from tickline.store.settings import FORMAT, Settings, WantedSettings, read_settings, write_settings
 
@@ -128,10 +128,19 @@ class StoreFolder:
             Another run is writing into this store.
         """
         with _lock(self.path):
-            self._remove_leftovers()
+            self.remove_leftovers()
             yield
+            if (self.path / MANIFEST).is_file():
+                self.publish()
 
-    def _remove_leftovers(self) -> None:
+    def publish(self) -> None:
+        """Write ``manifest.json`` for readers elsewhere; from then on every run that writes renews it."""
+        try:
+            write_manifest(self.path, self.ledger, self.settings)
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+
+    def remove_leftovers(self) -> None:
         """Remove files that no commit ever named: no reader can have seen them."""
         for kind in ("parts", "daily"):
             root = self.path / kind
@@ -165,24 +174,26 @@ def _is_unfinished(name: str) -> bool:
 def _lock(store: Path) -> Iterator[None]:
     """Hold the lock of the store; it ends with the process, however that ends."""
     try:
-        descriptor = os.open(store / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = take_lock(store / "lock")
+    except BlockingIOError as error:
+        writer = _writer(store)
+        what = f"another run is writing into this store{f' (process {writer})' if writer else ''}"
+        raise TicklineError(
+            what, where=str(store), hint="Wait until it ends; reading is possible."
+        ) from error
     except OSError as error:
         raise explain_os_error(error, store) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            writer = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            what = (
-                f"another run is writing into this store (process {writer})"
-                if writer
-                else "another run is writing"
-            )
-            raise TicklineError(
-                what, where=str(store), hint="Wait until it ends; reading is possible."
-            ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _writer(store: Path) -> str:
+    """Return the number of the process that holds the lock, as it wrote it down; it may be about to."""
+    try:
+        return (store / "lock").read_bytes()[:32].decode("ascii", "replace").strip()
+    except OSError:
+        return ""

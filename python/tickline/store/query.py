@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickline.errors import TicklineError, UsageError
 from tickline.files import TEMPORARY_PREFIX
-from tickline.store.ledger import PartFile
+from tickline.store.ledger import PartFile, Snapshot
 from tickline.store.parts import daily_schema, import_arrow, part_schema
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "connect",
+    "connect_files",
     "explain",
     "import_duckdb",
     "open_connection",
@@ -53,9 +54,13 @@ def import_duckdb() -> Any:
 
 def open_connection(folder: "StoreFolder", *, memory: str = _MEMORY, threads: int | None = None) -> Any:
     """Return a connection to an empty database in memory; what does not fit goes to a folder in the store."""
+    return _open(folder.path, memory, threads)
+
+
+def _open(store: Path, memory: str, threads: int | None) -> Any:
     settings: dict[str, Any] = {
         "memory_limit": memory,
-        "temp_directory": str((folder.path / f"{TEMPORARY_PREFIX}query-{secrets.token_hex(4)}").absolute()),
+        "temp_directory": str((store / f"{TEMPORARY_PREFIX}query-{secrets.token_hex(4)}").absolute()),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
@@ -107,15 +112,36 @@ def connect(folder: "StoreFolder", *, memory: str = _MEMORY, threads: int | None
     return connection
 
 
+def connect_files(store: Path, snapshot: Snapshot, dedupe: bool) -> Any:
+    """Return a connection as `connect` does, without the ledger: with the views of files alone."""
+    connection = _open(store, _MEMORY, None)
+    try:
+        with running():
+            _create_file_views(connection, store, snapshot, dedupe)
+            _lock(connection, store, snapshot)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _create_views(connection: Any, folder: "StoreFolder") -> None:
     snapshot = folder.ledger.snapshot()
-    dedupe = folder.settings.dedupe_lines
-    _create(connection, "accesses", _accesses(folder.path, snapshot.parts, snapshot.replaced, dedupe))
-    _create(connection, "daily", _daily(folder.path, snapshot.daily))
+    _create_file_views(connection, folder.path, snapshot, folder.settings.dedupe_lines)
     for name, (schema, sql, convert) in _LEDGER_VIEWS.items():
         rows = _LedgerRows(folder.ledger.path, _arrow_schema(schema), sql, snapshot.commit, convert)
         connection.register(name, rows)
-    paths = [str((folder.path / part.path).absolute()) for part in (*snapshot.parts, *snapshot.daily)]
+    _lock(connection, folder.path, snapshot)
+
+
+def _create_file_views(connection: Any, store: Path, snapshot: Snapshot, dedupe: bool) -> None:
+    _create(connection, "accesses", _accesses(store, snapshot.parts, snapshot.replaced, dedupe))
+    _create(connection, "daily", _daily(store, snapshot.daily))
+
+
+def _lock(connection: Any, store: Path, snapshot: Snapshot) -> None:
+    """Let statements see these files, and nothing else."""
+    paths = [str((store / part.path).absolute()) for part in (*snapshot.parts, *snapshot.daily)]
     connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, paths))}]")
     connection.execute("SET enable_external_access = false")
     # A SELECT from enable_logging() writes, or ends the process where it may not.

@@ -10,7 +10,7 @@ from tickline.store.settings import Settings
 if TYPE_CHECKING:
     from tickline.store.ledger import Ledger
 
-__all__ = ["OPERATION", "check_settings", "form_notes", "forms_of"]
+__all__ = ["OPERATION", "check_settings", "check_spread", "form_notes", "forms_of"]
 
 OPERATION = "REST.GET.OBJECT"
 """What all rows of such tables were; they had some status 2xx."""
@@ -35,6 +35,23 @@ def check_settings(settings: Settings, where: str) -> None:
     if settings.statuses is not None and not set(range(200, 300)) <= set(settings.statuses):
         what = "this store does not keep all statuses 2xx, and the tables do not tell which one a row had"
         raise UsageError(what, where=where, hint=hint)
+
+
+def check_spread(form: str, dedupe_lines: bool | None) -> None:
+    """Refuse to give workers what only one process can do.
+
+    Raises
+    ------
+    UsageError
+        Lines are to be compared with those of other sources, or tables are to be read.
+    """
+    what = ""
+    if dedupe_lines:
+        what = "with --dedupe-lines each line is compared with those before it, which one process does"
+    elif form != "log":
+        what = "tables of an old tree are taken in by one process"
+    if what:
+        raise UsageError(what, where="--engine dask", hint="Use --engine local.")
 
 
 def forms_of(ledger: "Ledger") -> dict[str, dict[str, int]]:

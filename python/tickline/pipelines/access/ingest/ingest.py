@@ -1,7 +1,8 @@
 """Raw logs, or tables made of them, into a store: exactly once, by many threads, going on after a kill."""
 
 from tickline import accounting
-from tickline.pipelines.access.ingest.forms import check_settings, form_notes
+from tickline.errors import TicklineError
+from tickline.pipelines.access.ingest.forms import check_settings, check_spread, form_notes
 from tickline.pipelines.access.ingest.inputs import find_inputs
 from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
 from tickline.pipelines.access.ingest.tasks import find_tasks
@@ -49,6 +50,8 @@ def ingest(
     """
     progress = progress or Progress()
     report = IngestReport(counts=accounting.empty())
+    if options.engine.distributed:
+        check_spread(options.form, options.wanted.dedupe_lines)
     if options.form != "log":
         # A store that could not take them is not made first.
         check_settings(Settings.create(options.wanted, ""), store)
@@ -59,15 +62,35 @@ def ingest(
     ):
         if options.form != "log":
             check_settings(folder.settings, store)
+        if options.engine.distributed:
+            check_spread(options.form, folder.settings.dedupe_lines)
         report.left_out.update(found.left_out)
         report.problems += found.problems
         tasks = find_tasks(folder.ledger, found.inputs, options, report.states)
         if tasks or folder.ledger.rows("SELECT 1 FROM sources WHERE state = 'leaving' LIMIT 1"):
             # Imported here: a run that finds nothing new is over sooner than all that takes to load.
-            from tickline.pipelines.access.ingest.reading import Reading
+            if options.engine.distributed and tasks:
+                from tickline.pipelines.access.ingest.spread import SpreadReading
 
-            Reading(folder, options, progress, report).run(tasks)
+                SpreadReading(folder, options, progress, report).run(tasks)
+            else:
+                from tickline.pipelines.access.ingest.reading import Reading
+
+                Reading(folder, options, progress, report).run(tasks)
+        if options.bucket is not None:
+            _publish(folder, options.bucket, report)
         if not folder.keeps_addresses() and not folder.ledger.snapshots():
             report.notes.append(_NO_REGIONS)
         report.notes += form_notes(folder.ledger, options.form, report)
     return report
+
+
+def _publish(folder: StoreFolder, url: str, report: IngestReport) -> None:
+    """Bring files and manifest to a bucket; what the store itself holds is not concerned."""
+    from tickline.store.bucket import PartsBucket
+
+    try:
+        with PartsBucket(url) as bucket:
+            bucket.publish(folder)
+    except TicklineError as error:
+        report.problems.append(error)

@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tickline.discovery import is_s3
+from tickline.engines.options import EngineOptions
 from tickline.errors import TicklineError, UsageError
 from tickline.store.settings import WantedSettings
 
@@ -32,6 +34,11 @@ class IngestOptions:
         A plain file younger than this may still be written to: its last line waits for a newline.
     now_ms : int
         The time it is, milliseconds since 1970.
+    engine : EngineOptions
+        Whether threads of this process do the work, or the workers of a cluster.
+    bucket : str, optional
+        ``s3://bucket/prefix``: finished files go there too, with a manifest. Workers then need no folder that
+        they share with this process.
     """
 
     wanted: WantedSettings = field(default_factory=WantedSettings)
@@ -41,6 +48,8 @@ class IngestOptions:
     settle_s: float = 60.0
     max_line_bytes: int = 16 * 2**20
     now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    bucket: str | None = None
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -49,6 +58,8 @@ class IngestOptions:
             raise UsageError(f"{self.form!r} is none", where="from", hint=f"Choose from: {', '.join(FORMS)}.")
         if self.settle_s < 0:
             raise UsageError("must not be negative", where="settle")
+        if self.bucket is not None and not is_s3(self.bucket):
+            raise UsageError("is no address in S3", where="--bucket", hint="Write s3://bucket/prefix.")
 
 
 @dataclass(slots=True)

@@ -43,6 +43,42 @@ class PlainUnit(Unit):
 
     def steps(self) -> Iterator[Callable[[], None]]:
         """Yield a step for each range, once it is known where the new content begins."""
+        found = self._ranges()
+        if found is None:
+            return
+        opened, ranges = found
+        read = self.finished.reads[0]
+        self._left = len(ranges)
+        for number, (first, last) in enumerate(ranges):
+            yield partial(self._range, opened, read, number, first, last)
+
+    def survey(self) -> list[tuple[int, int, int]]:
+        """Hash the file, and leave the scanning to others; no `steps` then.
+
+        Returns
+        -------
+        list of (begin, end, lines)
+            The ranges, and how many lines there are before each; none where there is nothing to scan.
+        """
+        found = self._ranges()
+        if found is None:
+            return []
+        opened, ranges = found
+        read = self.finished.reads[0]
+        hash_range, hashed = self._reader.hash_range, self._hashed
+        try:
+            marks = [(first, last, hash_range(hashed, opened, last)) for first, last in ranges]
+            check_unchanged(opened, read)
+            read.content_hash = hashed.digest()
+            return marks if self._settle_claim(read) else []
+        except OSError as error:
+            self._fail(read, error)
+            return []
+        finally:
+            opened.close()
+
+    def _ranges(self) -> tuple[OpenInput, list[tuple[int, int]]] | None:
+        """Return the ranges of the new content; None if all is said without scanning any."""
         self.finished.reads.append(ReadSource(self._task, source=self._task.source))
         try:
             opened = self._opened = self._task.input.open()
@@ -54,17 +90,15 @@ class PlainUnit(Unit):
         except OSError as error:
             self._fail(self.finished.reads[0], error)
             self.discard()
-            return
+            return None
         read = self.finished.reads[0]
         ranges = [(at, min(at + RUN_BYTES, end)) for at in range(begin, end, RUN_BYTES)]
         if read.state == "copy" or not ranges:
             if read.state != "copy":
                 self._end(opened, read)
             opened.close()
-            return
-        self._left = len(ranges)
-        for number, (first, last) in enumerate(ranges):
-            yield partial(self._range, opened, read, number, first, last)
+            return None
+        return opened, ranges
 
     def discard(self) -> None:
         """Remove the files that were made; no step may be under way any more."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from tickline import accounting
 from tickline.errors import InternalError, TicklineError, explain_os_error
 from tickline.files import Folders
-from tickline.pipelines.access.ingest.claims import Claims
+from tickline.pipelines.access.ingest.claims import Claims, LedgerClaims
 from tickline.pipelines.access.ingest.commit import Committer, Labels
 from tickline.pipelines.access.ingest.options import IngestOptions, IngestReport
 from tickline.pipelines.access.ingest.read import Reader, StoppedError
 from tickline.pipelines.access.ingest.repeats import drop_repeats
 from tickline.pipelines.access.ingest.rows import RowMaker
 from tickline.pipelines.access.ingest.tasks import Task, find_tasks
-from tickline.pipelines.access.ingest.unit import StoreFailedError, Unit
+from tickline.pipelines.access.ingest.unit import Finished, StoreFailedError, Unit
 from tickline.pipelines.access.ingest.units import units_of
 from tickline.progress import Progress
 from tickline.store.folder import StoreFolder
@@ -112,7 +112,7 @@ class Reading:
         )
         pool: Executor
         pool = ThreadPoolExecutor(threads, "tickline-ingest") if threads > 1 else WorkHere()
-        claims = Claims(self.folder.ledger.path)
+        claims = LedgerClaims(self.folder.ledger.path)
         unit: Unit | None = None
         try:
             for unit in self._units(tasks, claims):
@@ -170,27 +170,27 @@ class Reading:
                 # Only a reason that is known already stops the threads.
                 pass
         elif self.full is None:
-            self._commit(unit)
+            self._commit(unit.finished)
         else:
             unit.discard()
         self.pending.popleft()
 
-    def _commit(self, unit: Unit) -> None:
-        for read in unit.finished.reads:
+    def _commit(self, finished: Finished) -> None:
+        for read in finished.reads:
             accounting.check(read.counts, read.task.input.name)
         try:
-            for place in unit.finished.waiting.places:
-                kept = drop_repeats(self.folder, unit.finished.waiting.get(place), unit.finished)
-                unit.finished.runs.append(self.maker.make(kept))
-            unit.finished.waiting.close()
-            self.committer.commit(unit.finished)
+            for place in finished.waiting.places:
+                kept = drop_repeats(self.folder, finished.waiting.get(place), finished)
+                finished.runs.append(self.maker.make(kept))
+            finished.waiting.close()
+            self.committer.commit(finished)
         except InternalError:
             raise
         except OSError as error:
-            unit.discard()
+            finished.discard(self.folder.path)
             self._note_full(explain_os_error(error, self.folder.path))
         except TicklineError as error:
-            unit.discard()
+            finished.discard(self.folder.path)
             self._note_full(error)
 
     def _note_full(self, error: TicklineError) -> None:

@@ -103,6 +103,13 @@ class Finished:
     # With --dedupe-lines rows wait here, in order, until the commits before theirs are known.
     waiting: Waiting = field(default_factory=Waiting)
 
+    def discard(self, store: Path) -> None:
+        """Remove the files that were made, unless a commit that names them may have begun."""
+        for run in self.runs:
+            run.discard(store)
+        self.runs.clear()
+        self.waiting.close()
+
 
 class Unit(ABC):
     """Work whose `steps` may run in any threads; its result, `finished`, is complete when all are done."""
@@ -122,10 +129,7 @@ class Unit(ABC):
 
     def discard(self) -> None:
         """Remove the files that were made, unless a commit that names them may have begun."""
-        for run in self.finished.runs:
-            run.discard(self._store)
-        self.finished.runs.clear()
-        self.finished.waiting.close()
+        self.finished.discard(self._store)
 
     def _begun(self) -> tuple[int, int]:
         """Return how much there is before a source, for `_undo`; only where one thread works on the unit."""

@@ -15,7 +15,7 @@ from tickline.pipelines.access.ingest.rows import RowMaker
 from tickline.pipelines.access.ingest.tasks import Task
 from tickline.pipelines.access.ingest.unit import Unit
 
-__all__ = ["units_of"]
+__all__ = ["divided", "units_of"]
 
 # Sources up to this size share a unit.
 _SMALL_BYTES = RUN_BYTES // 4
@@ -28,21 +28,30 @@ def units_of(
     tasks: Iterable[Task], reader: Reader, maker: RowMaker | None, claims: Claims, store: Path
 ) -> Iterator[Unit]:
     """Divide sources, in their order, into units."""
+    for ranges, some in divided(tasks):
+        if ranges:
+            yield PlainUnit(some[0], reader, maker, claims, store)
+        else:
+            yield GroupUnit(some, reader, maker, claims, store)
+
+
+def divided(tasks: Iterable[Task]) -> Iterator[tuple[bool, list[Task]]]:
+    """Tell which sources, in their order, are a unit; True where it is one that is read in ranges."""
     group: list[Task] = []
     size = 0
     for task in tasks:
         content = task.input.size
         if content > _SMALL_BYTES and not task.input.is_remote and _is_plain(task):
-            yield PlainUnit(task, reader, maker, claims, store)
+            yield True, [task]
             continue
         packed = task.input.name.endswith((".gz", ".zst"))
         group.append(task)
         size += content * (_PACKED if packed else 1)
         if size >= RUN_BYTES or len(group) >= _GROUP_SOURCES:
-            yield GroupUnit(group, reader, maker, claims, store)
+            yield False, group
             group, size = [], 0
     if group:
-        yield GroupUnit(group, reader, maker, claims, store)
+        yield False, group
 
 
 def _is_plain(task: Task) -> bool:

@@ -21,6 +21,7 @@ from tickline.pipelines.access.verify.parts import Content, check_content
 from tickline.pipelines.access.verify.sources import check_source, choose_sources, still_there
 from tickline.progress import Progress
 from tickline.store.ledger import Ledger, PartFile, Snapshot
+from tickline.store.manifest import MANIFEST
 from tickline.store.parts import file_hash, import_arrow
 from tickline.store.query import import_duckdb, open_connection, running
 
@@ -35,6 +36,7 @@ _ROOT = {
     "store.toml",
     "pseudonym.key",
     "lock",
+    MANIFEST,
     "ledger.sqlite",
     "ledger.sqlite-wal",
     "ledger.sqlite-shm",

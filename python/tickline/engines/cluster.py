@@ -1,0 +1,284 @@
+"""An open cluster: pieces of work go out, answers come in as they are done, and no wait is endless."""
+
+import contextlib
+import queue
+import re
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tickline import _core
+from tickline.engines.options import ClusterError
+from tickline.engines.remote import Failure, do_piece, identity
+from tickline.errors import TicklineError
+
+__all__ = ["Answer", "Cluster"]
+
+LOST_S = 30.0
+"""How long a run waits for a scheduler that is silent, or for workers when there is none."""
+PING_S = 2.0
+# So many pieces wait at the workers beside those under way: nobody is idle while an answer is committed.
+_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one piece of work.
+
+    Attributes
+    ----------
+    number : int
+        What `Cluster.submit` returned.
+    worker : str
+        The address of who answered; empty where nobody did.
+    error : TicklineError or None
+        Why there is no `value`.
+    """
+
+    number: int
+    worker: str
+    value: Any = None
+    error: TicklineError | None = None
+
+
+@dataclass(slots=True)
+class _Piece:
+    future: Any
+    allowed: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Cluster:
+    """An open cluster; belongs to the thread that opened it. See `open_cluster`.
+
+    A piece of work whose worker dies is given to another one by the scheduler, and may thus run twice: what
+    it leaves behind must not matter, only what it returns.
+    """
+
+    address: str
+    _client: Any
+    _pieces: dict[int, _Piece] = field(default_factory=dict)
+    _done: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
+    _run: str = field(default_factory=lambda: secrets.token_hex(6))
+    _next: int = 0
+    _asked: float = 0.0
+    # Since when the scheduler is silent, and since when it has no worker.
+    _silent: float | None = None
+    _empty: float | None = None
+    _workers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def client(self) -> Any:
+        """The client of `distributed`, for functions that users bring."""
+        return self._client
+
+    @property
+    def workers(self) -> list[str]:
+        """The addresses of the workers, as of the last look."""
+        return sorted(self._workers)
+
+    @property
+    def under_way(self) -> int:
+        """How many pieces were submitted and not answered."""
+        return len(self._pieces)
+
+    @property
+    def room(self) -> int:
+        """How many more pieces should be submitted before the next answer is taken.
+
+        One at least if none is under way: where no worker is left at the moment, it waits for the next one.
+        """
+        wanted = sum(self._workers.values()) + _AHEAD * len(self._workers)
+        return max(0 if self._pieces else 1, wanted - len(self._pieces))
+
+    def submit(
+        self, work: Callable[..., Any], *arguments: Any, name: str, avoid: Collection[str] = ()
+    ) -> int:
+        """Give out a piece of work.
+
+        Parameters
+        ----------
+        work : callable
+            A function of a module of tickline; what it returns comes with `next_answer`.
+        arguments
+            Plain values, nothing secret.
+        name : str
+            What the pages of the scheduler call it.
+        avoid : collection of str
+            Workers that must not do it; if no other is there, anyone may.
+
+        Returns
+        -------
+        int
+            The number of this piece.
+
+        Raises
+        ------
+        ClusterError
+            The scheduler is lost.
+        """
+        number, self._next = self._next, self._next + 1
+        allowed = frozenset(self._workers) - set(avoid) if avoid else frozenset()
+        try:
+            future = self._client.submit(
+                do_piece,
+                identity(),
+                work,
+                arguments,
+                key=f"tickline-{name}-{self._run}-{number}",
+                pure=False,
+                workers=sorted(allowed) or None,
+            )
+        except Exception as error:  # its kind depends on how far the client has noticed it
+            raise self._lost() from error
+        self._pieces[number] = _Piece(future, allowed or None)
+        future.add_done_callback(lambda _: self._done.put(number))
+        return number
+
+    def next_answer(self) -> Answer:
+        """Wait for a piece to be done, whichever is first.
+
+        Raises
+        ------
+        ClusterError
+            The scheduler or all workers are lost.
+        """
+        while True:
+            # Workers come and go also while answers pour in.
+            if time.monotonic() - self._asked > PING_S:
+                self._check()
+                if (stranded := self._stranded()) is not None:
+                    return stranded
+            with contextlib.suppress(queue.Empty):
+                number = self._done.get(timeout=PING_S)
+                if number in self._pieces:
+                    return self._answer(number)
+
+    def run(
+        self, work: Callable[..., Any], items: Iterable[tuple[Any, ...]], *, name: str
+    ) -> Iterator[Answer]:
+        """Do `work` for the arguments of each item; answers come as they are done, and count the items."""
+        first = self._next
+        for arguments in items:
+            while not self.room:
+                yield self._counted(self.next_answer(), first)
+            self.submit(work, *arguments, name=name)
+        while self.under_way:
+            yield self._counted(self.next_answer(), first)
+
+    @staticmethod
+    def _counted(answer: Answer, first: int) -> Answer:
+        return Answer(answer.number - first, answer.worker, answer.value, answer.error)
+
+    def look(self) -> None:
+        """Ask the scheduler which workers there are.
+
+        Raises
+        ------
+        ClusterError
+            It was silent for too long.
+        """
+        self._asked = now = time.monotonic()
+        try:
+            found = self._client.sync(self._client.scheduler.identity, callback_timeout=PING_S)
+        except Exception as error:  # of many kinds: cut lines, time-outs, a client that is connecting again
+            self._silent = self._silent or now
+            if now - self._silent > LOST_S or self._client.status == "closed":
+                raise self._lost() from error
+            return
+        self._silent = None
+        self._workers = {address: int(one["nthreads"]) for address, one in found["workers"].items()}
+
+    def _lost(self) -> ClusterError:
+        hint = "What was committed stays; run it again when the scheduler is back: it goes on."
+        return ClusterError("the scheduler was lost", where=self.address, hint=hint)
+
+    def _check(self) -> None:
+        """See that somebody is still at work."""
+        self.look()
+        if self._workers:
+            self._empty = None
+            return
+        self._empty = self._empty or self._asked
+        if self._asked - self._empty > LOST_S:
+            hint = "What was committed stays; start workers and run it again: it goes on."
+            raise ClusterError("all workers were lost", where=self.address, hint=hint)
+
+    def _stranded(self) -> Answer | None:
+        """Return a piece that can never be done: who was allowed to do it is gone."""
+        for number, piece in self._pieces.items():
+            if piece.allowed is not None and not piece.allowed & set(self._workers):
+                piece.future.cancel()
+                del self._pieces[number]
+                what = "the workers that could have done it were lost"
+                return Answer(number, "", error=ClusterError(what, where=self.address, hint="Run it again."))
+        return None
+
+    def _answer(self, number: int) -> Answer:
+        future = self._pieces[number].future
+        while True:
+            try:
+                worker, value = future.result(timeout=PING_S)
+                break
+            except TimeoutError:
+                # It was done, and is lost with its worker: the scheduler has it done again.
+                self._check()
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                del self._pieces[number]
+                return self._broken(number, error)
+        del self._pieces[number]
+        if isinstance(value, Failure):
+            return Answer(number, worker, error=value.error(worker))
+        return Answer(number, worker, value)
+
+    def _broken(self, number: int, error: BaseException) -> Answer:
+        kind = type(error).__name__
+        if "Cancelled" in kind:
+            raise self._lost() from error
+        if kind == "KilledWorker":
+            what = "four workers died over the same piece of work"
+            hint = "Look into their logs: the memory may be too small. What was committed stays."
+        else:
+            what, hint = f"a piece of work failed ({kind}: {error})", "Look into the logs of the workers."
+        return Answer(number, "", error=ClusterError(what, where=self.address, hint=hint))
+
+    def cancel(self) -> None:
+        """Take back what is under way."""
+        for piece in self._pieces.values():
+            with contextlib.suppress(Exception):
+                piece.future.cancel()
+        self._pieces.clear()
+
+    def everywhere(self, work: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """Let every worker do the same at once; return what each answered, a value or a `TicklineError`."""
+        answers = self._client.run(do_piece, identity(), work, arguments, on_error="return")
+        found: dict[str, Any] = {}
+        for worker, answer in sorted(answers.items()):
+            value = _unanswered(worker, answer) if isinstance(answer, BaseException) else answer[1]
+            found[worker] = value.error(worker) if isinstance(value, Failure) else value
+        return found
+
+    def check(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Let every worker do the same before anything begins.
+
+        Raises
+        ------
+        TicklineError
+            One of them could not: the first one, by its address; also where its tickline is another one.
+        """
+        for answer in self.everywhere(work, *arguments).values():
+            if isinstance(answer, TicklineError):
+                raise answer
+
+
+def _unanswered(worker: str, error: BaseException) -> ClusterError:
+    """Explain what a worker says that has not even begun; Dask may wrap that up as text."""
+    where, text = f"worker {worker}", f"{type(error).__name__}: {error}"
+    if re.search(r"ModuleNotFoundError|ImportError|AttributeError", text):
+        hint = f"Install tickline[dask] {_core.__version__} there."
+        return ClusterError(f"has no tickline that this one could use ({text})", where=where, hint=hint)
+    return ClusterError(f"does not answer ({text})", where=where, hint="Restart it.")
