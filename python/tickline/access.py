@@ -5,18 +5,17 @@ for, lines that cannot be parsed are counted and listed, and every line is accou
 logs, each line once, and sums them up.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from tickline import _core, accounting
-from tickline.discovery import LOOKED_FOR, discover
-from tickline.errors import SourceError, TicklineError, UsageError
+from tickline import _core
+from tickline.discovery import LOGS
+from tickline.errors import TicklineError
 from tickline.filters import AccessRules, check_columns
 from tickline.inputs import Input, batches_of, opened
-from tickline.table import Table, rejects_of
+from tickline.scans import LineScan, discovered, expand
+from tickline.table import Table
 
 __all__ = ["COLUMNS", "Scan", "Store", "read", "scan"]
 
@@ -41,7 +40,7 @@ _SCAN_ROWS = 262_144
 _MAX_LINE_BYTES = 16 * 2**20
 
 
-class Scan:
+class Scan(LineScan):
     """An iterator over tables; made by `scan`, and used up by one pass.
 
     It is also an Arrow stream that is read as it is consumed: ``duckdb.sql("from scan")`` (this needs
@@ -57,38 +56,15 @@ class Scan:
         batch_rows: int,
         max_line_bytes: int,
     ) -> None:
-        if batch_rows < 1:
-            raise UsageError("at least one row is needed", where="batch_rows")
+        super().__init__(batch_rows, max_line_bytes)
         self._columns = tuple(columns)
         self._filter = rules.build()
-        self._batch_rows = batch_rows
-        self._max_line_bytes = max_line_bytes
-        self._finished: list[tuple[str, dict[str, Any]]] = []
-        self._rejects: list[tuple[str, _core.Rejects]] = []
         self._batches = self._all(list(sources))
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
         return self._columns
-
-    @property
-    def accounting(self) -> dict[str, Any]:
-        """What became of every line of the sources that were read to their ends so far.
-
-        ``{"sources": [{"path", "lines", "bytes", "accepted", "filtered", "rejected", "noted"}], "total":
-        {...}}``; `bytes` are decompressed ones, and the last three are dicts of counts by reason.
-        """
-        return accounting.report(self._finished)
-
-    @property
-    def rejects(self) -> Table:
-        """Lines that could not be parsed, of the sources that were read to their ends so far.
-
-        Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
-        0, without the line end), ``reason``.
-        """
-        return rejects_of(self._rejects)
 
     def __iter__(self) -> "Scan":
         return self
@@ -129,32 +105,9 @@ class Scan:
                 yield from batches_of(scan, content, self._batch_rows)
                 self._end(name, scan)
 
-    def _end(self, name: str, scan: _core.AccessScan) -> None:
-        counts = dict(scan.counts())
-        accounting.check(counts, name)
-        self._finished.append((name, counts))
-        found = scan.take_rejects()
-        if found["reason"]:
-            self._rejects.append((name, found))
-
 
 def _expand(source: object) -> list[Input]:
-    """Turn what the caller gave into single sources: a folder into its logs, in natural order."""
-    if isinstance(source, str | os.PathLike):
-        path = os.fspath(source)
-        if path == "-" or not Path(path).is_dir():
-            return [path]
-        found = discover(path)
-        if found.problems:
-            raise found.problems[0]
-        if not found.files:
-            raise SourceError(
-                "no logs were found in this folder", where=path, hint=f"Looked for {LOOKED_FOR}."
-            )
-        return [file.path for file in found.files]
-    if isinstance(source, list | tuple):
-        return [single for item in source for single in _expand(item)]
-    return [cast(Input, source)]
+    return expand(source, lambda folder: [file.path for file in discovered(folder, LOGS).files])
 
 
 def scan(

@@ -9,16 +9,17 @@ tracking and statistics where it is *fast*. Each column says its own in its Arro
 ``unit``).
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tickline import _core, accounting
-from tickline.discovery import Found, Wanted, discover, natural_key
+from tickline.discovery import Found, Wanted, natural_key
 from tickline.errors import SourceError, UsageError
 from tickline.inputs import Input, batches_of, opened
+from tickline.scans import LineScan, discovered, expand
 from tickline.table import Table, rejects_of
 
 __all__ = ["COLUMNS", "KINDS", "Scan", "read", "scan"]
@@ -52,7 +53,7 @@ WANTED = Wanted(
 )
 
 
-class Scan:
+class Scan(LineScan):
     """An iterator over pairs of kind and table; made by `scan`, and used up by one pass.
 
     A source that cannot be read to its end raises `SourceError` from the iteration; the tables that came
@@ -62,33 +63,11 @@ class Scan:
     def __init__(
         self, sources: Iterable[Input], kinds: tuple[str, ...], batch_rows: int, max_line_bytes: int
     ) -> None:
-        if batch_rows < 1:
-            raise UsageError("at least one row is needed", where="batch_rows")
+        super().__init__(batch_rows, max_line_bytes)
         self._kinds = kinds
-        self._batch_rows = batch_rows
-        self._max_line_bytes = max_line_bytes
-        self._finished: list[tuple[str, str, dict[str, Any]]] = []
-        self._rejects: list[tuple[str, str, _core.Rejects]] = []
+        # Of each source that ended.
+        self._ended_kinds: list[str] = []
         self._batches = self._all(list(sources))
-
-    @property
-    def accounting(self) -> dict[str, Any]:
-        """What became of every line of the sources that were read to their ends so far, of all kinds.
-
-        ``{"sources": [{"path", "lines", "bytes", "accepted", "filtered", "rejected", "noted"}], "total":
-        {...}}``; `bytes` are decompressed ones, and the last three are dicts of counts by reason. Banners and
-        blank lines are filtered, and so is a last line that is still being written (``unfinished``).
-        """
-        return accounting.report((name, counts) for _, name, counts in self._finished)
-
-    @property
-    def rejects(self) -> Table:
-        """Lines that are no rows of their log, of the sources that were read to their ends so far.
-
-        Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
-        0, without the line end), ``reason``.
-        """
-        return rejects_of([(name, found) for _, name, found in self._rejects])
 
     def __iter__(self) -> "Scan":
         return self
@@ -101,12 +80,12 @@ class Scan:
         batches: dict[str, list[_core.Batch]] = {}
         for kind, batch in self._batches:
             batches.setdefault(kind, []).append(batch)
-        found = {kind for kind, _, _ in self._finished}
-        return {kind: self._table(kind, batches.get(kind, [])) for kind in KINDS if kind in found}
+        return {kind: self._table(kind, batches.get(kind, [])) for kind in KINDS if kind in self._ended_kinds}
 
     def _table(self, kind: str, batches: list[_core.Batch]) -> Table:
-        report = accounting.report((name, counts) for its, name, counts in self._finished if its == kind)
-        rejects = rejects_of([(name, found) for its, name, found in self._rejects if its == kind])
+        ended = list(compress(self._ended, (its == kind for its in self._ended_kinds)))
+        report = accounting.report((name, counts) for name, counts, _ in ended)
+        rejects = rejects_of([(name, found) for name, _, found in ended])
         return Table(_core.chrony_schema(kind), batches, accounting=report, rejects=rejects)
 
     def _all(self, sources: list[Input]) -> Iterator[tuple[str, _core.Batch]]:
@@ -115,7 +94,9 @@ class Scan:
                 scan = _core.ChronyScan(_kind_of_file(name), max_line_bytes=self._max_line_bytes)
                 for batch in batches_of(scan, content, self._batch_rows):
                     yield self._checked_kind(name, scan), batch
+                kind = self._checked_kind(name, scan)
                 self._end(name, scan)
+                self._ended_kinds.append(kind)
 
     def _checked_kind(self, name: str, scan: _core.ChronyScan) -> str:
         kind = scan.kind
@@ -135,15 +116,6 @@ class Scan:
             raise SourceError(f"is a log of the kind {kind}", where=name, hint=hint)
         return kind
 
-    def _end(self, name: str, scan: _core.ChronyScan) -> None:
-        kind = self._checked_kind(name, scan)
-        counts = dict(scan.counts())
-        accounting.check(counts, name)
-        self._finished.append((kind, name, counts))
-        found = scan.take_rejects()
-        if found["reason"]:
-            self._rejects.append((kind, name, found))
-
 
 def _oldest_first(found: Found) -> tuple[Any, ...]:
     """Order the files of one log as they were written: dated, numbered downwards, the current one."""
@@ -158,21 +130,13 @@ def _oldest_first(found: Found) -> tuple[Any, ...]:
 
 def _expand(source: object, kinds: tuple[str, ...]) -> list[Input]:
     """Turn what the caller gave into single sources: a folder into its logs, the oldest of each first."""
-    if isinstance(source, list | tuple):
-        return [single for item in source for single in _expand(item, kinds)]
-    if not isinstance(source, str | os.PathLike):
-        return [cast(Input, source)]
-    path = os.fspath(source)
-    if path == "-" or not Path(path).is_dir():
-        return [path]
-    found = discover(path, wanted=WANTED)
-    if found.problems:
-        raise found.problems[0]
-    files = [file for file in found.files if _kind_of_file(file.name) in kinds]
-    if not files:
-        what = f"no logs of chrony ({', '.join(kinds)}) were found in this folder"
-        raise SourceError(what, where=path, hint=f"Looked for {_LOOKED_FOR}.")
-    return [file.path for file in sorted(files, key=_oldest_first)]
+    what = f"{WANTED.what} ({', '.join(kinds)})"
+    wanted = WANTED._replace(what=what, is_name=lambda name: _kind_of_file(name) in kinds)
+
+    def logs_in(folder: str) -> list[str]:
+        return [file.path for file in sorted(discovered(folder, wanted).files, key=_oldest_first)]
+
+    return expand(source, logs_in)
 
 
 def _checked_kinds(kinds: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -5,17 +5,14 @@ seconds may have up to nine digits behind a point, and every one of them counts.
 whom, which needs no rows, is made in `tickline.pipelines.connections`.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, cast
 
-from tickline import _core, accounting
-from tickline.discovery import Wanted, discover
-from tickline.errors import SourceError, UsageError
+from tickline import _core
+from tickline.discovery import Wanted
 from tickline.inputs import Input, batches_of, opened
-from tickline.table import Table, rejects_of
+from tickline.scans import LineScan, discovered, expand
+from tickline.table import Table
 
 __all__ = ["COLUMNS", "Scan", "read", "scan"]
 
@@ -36,7 +33,7 @@ WANTED = Wanted(
 )
 
 
-class Scan:
+class Scan(LineScan):
     """An iterator over tables; made by `scan`, and used up by one pass.
 
     A source that cannot be read to its end raises `SourceError` from the iteration; the tables that came
@@ -44,32 +41,8 @@ class Scan:
     """
 
     def __init__(self, sources: Iterable[Input], batch_rows: int, max_line_bytes: int) -> None:
-        if batch_rows < 1:
-            raise UsageError("at least one row is needed", where="batch_rows")
-        self._batch_rows = batch_rows
-        self._max_line_bytes = max_line_bytes
-        self._finished: list[tuple[str, dict[str, Any]]] = []
-        self._rejects: list[tuple[str, _core.Rejects]] = []
+        super().__init__(batch_rows, max_line_bytes)
         self._batches = self._all(list(sources))
-
-    @property
-    def accounting(self) -> dict[str, Any]:
-        """What became of every line of the sources that were read to their ends so far.
-
-        ``{"sources": [{"path", "lines", "bytes", "accepted", "filtered", "rejected", "noted"}], "total":
-        {...}}``; `bytes` are decompressed ones, and the last three are dicts of counts by reason. Blank lines
-        are filtered.
-        """
-        return accounting.report(self._finished)
-
-    @property
-    def rejects(self) -> Table:
-        """Lines that are no connections, of the sources that were read to their ends so far.
-
-        Columns: ``source``, ``line`` (from 1), ``offset`` and ``length`` (bytes of decompressed content, from
-        0, without the line end), ``reason``.
-        """
-        return rejects_of(self._rejects)
 
     def __iter__(self) -> "Scan":
         return self
@@ -88,30 +61,11 @@ class Scan:
             with opened(source) as (name, content):
                 scan = _core.ConnectionsScan(max_line_bytes=self._max_line_bytes)
                 yield from batches_of(scan, content, self._batch_rows)
-                counts = dict(scan.counts())
-                accounting.check(counts, name)
-                self._finished.append((name, counts))
-                found = scan.take_rejects()
-                if found["reason"]:
-                    self._rejects.append((name, found))
+                self._end(name, scan)
 
 
 def _expand(source: object) -> list[Input]:
-    """Turn what the caller gave into single sources: a folder into its logs."""
-    if isinstance(source, list | tuple):
-        return [single for item in source for single in _expand(item)]
-    if not isinstance(source, str | os.PathLike):
-        return [cast(Input, source)]
-    path = os.fspath(source)
-    if path == "-" or not Path(path).is_dir():
-        return [path]
-    found = discover(path, wanted=WANTED)
-    if found.problems:
-        raise found.problems[0]
-    if not found.files:
-        what = "no logs of connections were found in this folder"
-        raise SourceError(what, where=path, hint=f"Looked for {WANTED.looked_for}.")
-    return [file.path for file in found.files]
+    return expand(source, lambda folder: [file.path for file in discovered(folder, WANTED).files])
 
 
 def scan(
