@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "arrow_in.hpp"
+#include "format_scan.hpp"
 #include "glue.hpp"
 #include "scan_glue.hpp"
 #include "tickline/arrow/texts.hpp"
@@ -27,59 +28,12 @@ namespace tickline::python {
 
 namespace {
 
-// One source, from its first byte to its last.
-class connections_scan : public line_scan<connections_scan> {
+class connections_scan : public format_scan<connections_scan, connections_scanner> {
   public:
     explicit connections_scan(std::size_t max_line_bytes)
-        : line_scan("ConnectionsScan", checked_line_bytes(max_line_bytes)), scanner_(max_line_bytes) {}
+        : format_scan("ConnectionsScan", connections_scanner(max_line_bytes), max_line_bytes) {}
 
-    // What the line assembler calls.
-    void lines(std::string_view text, std::uint64_t offset) {
-        scanner_.start(text, offset);
-        while (!scanner_.done()) {
-            scanner_.next(rows_);
-            rejects_.insert(rejects_.end(), scanner_.rejects().begin(), scanner_.rejects().end());
-            if (!columns_.append(rows_)) {
-                throw std::overflow_error("more than 2 GiB of text in one column: take_batch() sooner");
-            }
-        }
-    }
-    void long_line(std::uint64_t offset, std::uint64_t length, std::uint64_t end_bytes) {
-        rejects_.push_back(scanner_.skip_long_line(offset, length, end_bytes));
-    }
-    bool full() const { return columns_.rows() >= max_rows() || columns_.near_limit(); }
-
-    std::int64_t pending_rows() const {
-        const one_thread alone(*this);
-        return columns_.rows();
-    }
-    bool batch_full() const {
-        const one_thread alone(*this);
-        return columns_.near_limit();
-    }
-
-    record_batch take_batch() {
-        const one_thread alone(*this);
-        std::optional<record_batch> batch = columns_.finish();
-        if (!batch) raise_broken();
-        return *std::move(batch);
-    }
-
-    py::dict counts() const {
-        const one_thread alone(*this);
-        return counts_dict(scanner_.counts(), py::dict());
-    }
-
-    py::dict take_rejects() {
-        const one_thread alone(*this);
-        return rejects_dict(std::exchange(rejects_, {}));
-    }
-
-  private:
-    connections_scanner scanner_;
-    format_rows rows_;
-    format_columns columns_{connection_fields};
-    std::vector<rejected_line> rejects_;
+    static auto fields() noexcept { return connection_fields; }
 };
 
 // The four columns of a table of counts, as other libraries give them.
@@ -244,26 +198,14 @@ void bind_connections(py::module_& module) {
     module.def("connections_first_time", &first_time, py::arg("data"), py::arg("at_line"),
                "(offset, ns) of the first whole line with a time; the text begins at a line, or in one.");
 
-    py::class_<connections_scan>(module, "ConnectionsScan",
-                                 "One source, turned into columns.\n\n"
-                                 "For one thread at a time: a call from another one meanwhile is a "
-                                 "RuntimeError. After a MemoryError it can only be thrown away.",
-                                 py::is_final())
-        .def(py::init<std::size_t>(), py::kw_only(),
-             py::arg("max_line_bytes") = default_connection_line_bytes)
-        .def("read", &connections_scan::read, py::arg("fd"), py::arg("begin"), py::arg("end"),
-             py::arg("max_rows") = std::numeric_limits<std::int32_t>::max(),
-             "Read the lines that begin in [begin, end) of a plain file; return where to go on (end when "
-             "done).")
-        .def("feed", &connections_scan::feed, py::arg("data"), "Take the next bytes of the source.")
-        .def("finish", &connections_scan::finish, "Take the last line, which may lack its newline.")
-        .def_property_readonly("pending_rows", &connections_scan::pending_rows,
-                               "Rows that have not been taken.")
-        .def_property_readonly("batch_full", &connections_scan::batch_full,
-                               "Whether a text column is near 2 GiB: take the batch before going on.")
-        .def("take_batch", &connections_scan::take_batch, "The columns so far; the scan starts anew ones.")
-        .def("counts", &connections_scan::counts, "What became of every line so far.")
-        .def("take_rejects", &connections_scan::take_rejects, "The rejected lines so far.");
+    py::class_<connections_scan> scan(module, "ConnectionsScan",
+                                      "One source, turned into columns.\n\n"
+                                      "For one thread at a time: a call from another one meanwhile is a "
+                                      "RuntimeError. After a MemoryError it can only be thrown away.",
+                                      py::is_final());
+    scan.def(py::init<std::size_t>(), py::kw_only(),
+             py::arg("max_line_bytes") = default_connection_line_bytes);
+    def_format_scan(scan);
 
     py::class_<connections_count>(module, "ConnectionsCount",
                                   "Lines of sources, or of parts of them, turned into counts of pairs of "
