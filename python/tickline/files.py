@@ -9,12 +9,14 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 from tickline.errors import SourceError
 
 __all__ = [
     "TEMPORARY_PREFIX",
     "Folders",
+    "Stream",
     "WholeFile",
     "remove_temporary",
     "sha256_of",
@@ -123,6 +125,26 @@ class WholeFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class Stream:
+    """Standard output, a named pipe or a device: what is written cannot be taken back."""
+
+    path = None
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of `data`."""
+        return self._file.write(data)
+
+    def commit(self) -> None:
+        """Hand over what is still in the buffer."""
+        self._file.flush()
+
+    def abort(self) -> None:
+        """Nothing can be taken back."""
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -152,7 +152,6 @@ def report(
         "findings": findings or [],
         "store": "s3://compliance-logs/ntp",
         "writer": "Tickline 0.1.0",
-        "business_days": len(business),
         "business_dates": business,
     }
     return Report(**(found | changes))
@@ -259,6 +258,5 @@ def year(verdict: str = MET) -> Report:
         rule=rule(due="03-15"),
         begin_s=begin,
         end_s=begin + 365 * DAY,
-        business_days=len(business),
         business_dates=business,
     )

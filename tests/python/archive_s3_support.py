@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from python.archive_support import NOON, config_of
-from python.s3_support import end, free_port, sdk, wait_for
+from python.s3_support import sdk, serving
 from tickline.pipelines.archive.config import Config, Retention, Upload
 from tickline.pipelines.archive.s3_store import S3Store
 
@@ -70,21 +69,9 @@ def s3rver(folder: Path) -> Iterator[str]:
     program = cache / "tickline" / "s3rver" / "node_modules" / ".bin" / "s3rver"
     if not program.is_file():
         pytest.skip("s3rver is not there: scripts/setup.sh test installs it where node and npm are")
-    for _ in range(5):
-        port = free_port()
-        arguments = ["--address", "127.0.0.1", "--port", str(port), "--directory", str(folder), "--silent"]
-        process = subprocess.Popen(
-            [str(program), *arguments, "--no-vhost-buckets", "--configure-bucket", "logs"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            if wait_for(port, process):
-                yield f"http://127.0.0.1:{port}"
-                return
-        finally:
-            end(process)
-    pytest.fail("s3rver does not start")
+    words = [str(program), "--address", "127.0.0.1", "--port", "{port}", "--directory", str(folder)]
+    with serving([*words, "--silent", "--no-vhost-buckets", "--configure-bucket", "logs"]) as url:
+        yield url
 
 
 @dataclass

@@ -22,17 +22,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from python.chronyd_support import START_SECONDS, command, exchange, find_chronyd, request_of  # noqa: E402
+from python.namespace_support import ip, start_behind_link  # noqa: E402
 from python.ntp_query_support import contains_clock  # noqa: E402
 
 PORT = 123  # free in a fresh namespace
-# The shell waits for a line, so that the link is there before chronyd looks for it.
-WAIT_THEN_RUN = 'echo; read -r go; exec "$@"'
-
-
-def ip(*words: object, inside: int | None = None) -> None:
-    """Run ip(8), here or in the namespace of a process."""
-    enter = [] if inside is None else ["nsenter", "--target", str(inside), "--net"]
-    subprocess.run([*enter, "ip", *map(str, words)], check=True)
 
 
 def start(folder: Path, number: int, lines: list[str]) -> subprocess.Popen[str]:
@@ -40,23 +33,8 @@ def start(folder: Path, number: int, lines: list[str]) -> subprocess.Popen[str]:
     program = find_chronyd()
     assert program is not None
     run = command(program, folder / f"chronyd-{number}", lines, PORT)
-    wrapper = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sh", "-c", WAIT_THEN_RUN, "sh"]
-    with (folder / f"chronyd-{number}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*wrapper, *run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdout.readline()  # it is in its namespace
-    ip("link", "add", f"v{number}", "type", "veth", "peer", "name", "eth0", "netns", process.pid)
-    ip("address", "add", f"10.99.{number}.1/24", "dev", f"v{number}")
-    ip("link", "set", f"v{number}", "up")
-    ip("address", "add", f"10.99.{number}.2/24", "dev", "eth0", inside=process.pid)
-    ip("link", "set", "eth0", "up", inside=process.pid)
-    ip("route", "add", "default", "via", f"10.99.{number}.1", inside=process.pid)
-    process.stdin.write("go\n")
-    process.stdin.close()
-    return process
+    log = folder / f"chronyd-{number}.log"
+    return start_behind_link(run, f"v{number}", f"10.99.{number}", log, routed=True)
 
 
 def wait_for(address: str, lies_ns: int) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from python.chronyd_network_driver import WAIT_THEN_RUN, ip
 from python.connections_support import NOW_S, NS
+from python.namespace_support import ip, start_behind_link
 from tickline.engines import EngineOptions
 from tickline.pipelines.connections.options import ConnectionOptions
 from tickline.pipelines.connections.report import connection_report
@@ -45,32 +45,13 @@ cluster.count_piece = count_piece
 
 def start(folder: Path, number: int) -> subprocess.Popen[str]:
     """Start one worker behind a link of its own."""
-    here, there = f"10.98.{number}.1", f"10.98.{number}.2"
+    network = f"10.98.{number}"
     preload = folder / f"preload_{number}.py"
     preload.write_text(PRELOAD.format(str(folder), str(number)))
-    run = [*DASK, "worker", f"tcp://{here}:{PORT}", "--host", there, "--nthreads", "1", "--no-nanny"]
-    run += ["--no-dashboard", "--preload", str(preload), "--local-directory", str(folder)]
-    wrapper = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sh", "-c", WAIT_THEN_RUN, "sh"]
-    with (folder / f"worker-{number}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*wrapper, *run],
-            env=ENVIRONMENT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdout.readline()  # it is in its namespace
-    ip("link", "add", f"w{number}", "type", "veth", "peer", "name", "eth0", "netns", process.pid)
-    ip("address", "add", f"{here}/24", "dev", f"w{number}")
-    ip("link", "set", f"w{number}", "up")
-    ip("address", "add", f"{there}/24", "dev", "eth0", inside=process.pid)
-    ip("link", "set", "eth0", "up", inside=process.pid)
-    process.stdin.write("go\n")
-    process.stdin.close()
-    return process
+    run = [*DASK, "worker", f"tcp://{network}.1:{PORT}", "--host", f"{network}.2", "--nthreads", "1"]
+    run += ["--no-nanny", "--no-dashboard", "--preload", str(preload), "--local-directory", str(folder)]
+    log = folder / f"worker-{number}.log"
+    return start_behind_link(run, f"w{number}", network, log, environment=ENVIRONMENT)
 
 
 def cut(folder: Path) -> None:

@@ -125,12 +125,20 @@ def versitygw(folder: Path, *, versioning: bool = False) -> Iterator[str]:
         (folder / "versions").mkdir()
         keep = ["--versioning-dir", str(folder / "versions")]
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    # Not every file system of a temporary folder has extended attributes.
+    words = [program, "--port", "127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
+    words += ["posix", "--sidecar", str(sidecar), *keep, str(data)]
+    with serving(words, environment) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving(words: list[str], environment: dict[str, str] | None = None) -> Iterator[str]:
+    """Run a server on a free port of loopback, ``{port}`` in `words`; gives its URL."""
     for _ in range(5):
         port = free_port()
-        # Not every file system of a temporary folder has extended attributes.
-        arguments = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
         process = subprocess.Popen(
-            [program, *arguments, "posix", "--sidecar", str(sidecar), *keep, str(data)],
+            [word.replace("{port}", str(port)) for word in words],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -142,7 +150,7 @@ def versitygw(folder: Path, *, versioning: bool = False) -> Iterator[str]:
                 return
         finally:
             end(process)
-    pytest.fail("versitygw does not start")
+    pytest.fail(f"{words[0]} does not start")
 
 
 def free_port() -> int:

@@ -132,7 +132,7 @@ def test_of_too_many_nodes_the_worst_have_a_part_and_all_have_a_row() -> None:
 
 
 def test_a_report_without_anything_is_a_page() -> None:
-    page = page_of(report([], business_days=0, business_dates=[]))
+    page = page_of(report([], business_dates=[]))
     assert "There is no node to show." in page.text
     nothing = {name: {} for name in ("sources", "rows", "stamps", "failed_tests")}
     unknown = dict.fromkeys(("max_error_s", "max_error_at_s", "max_error_evidence", "series"))

@@ -10,7 +10,7 @@ from tickline.errors import UsageError
 if TYPE_CHECKING:
     from tickline.pipelines.archive.stores import ArchiveStore
 
-__all__ = ["ConfigOption", "Json", "StoreOption", "chosen_store"]
+__all__ = ["ConfigOption", "Json", "Nodes", "StoreOption", "chosen_store"]
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The archive.toml that names the store.")
@@ -18,6 +18,10 @@ ConfigOption = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="The archive: s3://bucket/prefix or file:///folder."),
+]
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option("--node", metavar="NAME", help="Only this node; may be given several times."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickline.cli.access_options import Now
-from tickline.cli.archive_options import ConfigOption, Json, StoreOption, chosen_store
+from tickline.cli.archive_options import ConfigOption, Json, Nodes, StoreOption, chosen_store
 from tickline.cli.common import Bar, Debug, Quiet, answering, print_json
 from tickline.errors import UsageError
 from tickline.filters import parse_time
@@ -25,8 +25,6 @@ Examples:
 - `tickline archive report --store file:///srv/ntp --rule cat-6820 --from 2026-11-20 --to 2026-11-20 --json`
 """
 
-_FORMATS = ("json", "csv", "html")
-
 
 def report(
     rule: Annotated[
@@ -39,9 +37,7 @@ def report(
     end: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, in UTC.")],
     config: ConfigOption = None,
     store: StoreOption = None,
-    node: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this node; may be given several times.")
-    ] = None,
+    node: Nodes = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write report.json, findings.csv and report.html into it."),
@@ -112,13 +108,15 @@ def _tell(made: "Report", *, json_output: bool, quiet: bool) -> None:
 
 
 def _formats(form: list[str] | None, out: Path | None) -> tuple[str, ...]:
+    from tickline.pipelines.archive.report.output import FORMATS
+
     for name in form or ():
-        if name not in _FORMATS:
-            hint = f"Write one of: {', '.join(_FORMATS)}."
+        if name not in FORMATS:
+            hint = f"Write one of: {', '.join(FORMATS)}."
             raise UsageError(f"{name!r} is no format that is known", where="--format", hint=hint)
     if form and out is None:
         raise UsageError("says what is written into --out", where="--format", hint="Give --out FOLDER.")
-    return tuple(dict.fromkeys(form)) if form else _FORMATS
+    return tuple(dict.fromkeys(form)) if form else tuple(FORMATS)
 
 
 def _day(text: str, place: str) -> dt.date:

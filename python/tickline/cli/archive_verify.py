@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickline.cli.access_options import Now
-from tickline.cli.archive_options import ConfigOption, Json, StoreOption, chosen_store
+from tickline.cli.archive_options import ConfigOption, Json, Nodes, StoreOption, chosen_store
 from tickline.cli.common import Bar, Debug, Quiet, answering, console, plural, print_json
 from tickline.errors import printable
 from tickline.filters import parse_time
@@ -31,9 +31,7 @@ Examples:
 def verify(
     config: ConfigOption = None,
     store: StoreOption = None,
-    node: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this node; may be given several times.")
-    ] = None,
+    node: Nodes = None,
     since: Annotated[
         str | None,
         typer.Option(

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from tickline.errors import TicklineError, UsageError, explain_os_error
-from tickline.files import TEMPORARY_PREFIX, Folders, WholeFile, remove_temporary
+from tickline.files import TEMPORARY_PREFIX, Folders, Stream, WholeFile, remove_temporary
 from tickline.pipelines.archive.reader import list_chunks, list_nodes, read_all
 from tickline.pipelines.archive.stores import ArchiveStore
 from tickline.progress import Progress
@@ -246,7 +246,7 @@ class _Sink(Protocol):
 
 def _sink(options: ExportOptions, out: Path | BinaryIO, report: ExportReport) -> _Sink:
     if not isinstance(out, Path):
-        return _Logs(lambda _: _Stream(out), report)
+        return _Logs(lambda _: Stream(out), report)
     try:
         if out.is_dir():
             remove_temporary(out)
@@ -265,37 +265,19 @@ def _relative(log: str) -> Path:
     return Path(*(part for part in parts if part and "\0" not in part))
 
 
-class _Stream:
-    """A stream in place of a file."""
-
-    path = None
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, data: bytes, /) -> int:
-        return self._file.write(data)
-
-    def commit(self) -> None:
-        self._file.flush()
-
-    def abort(self) -> None:
-        """There is nothing to be taken back."""
-
-
 class _Logs:
     """A file for each log."""
 
     def __init__(
         self,
-        make: Callable[[str], WholeFile | _Stream],
+        make: Callable[[str], WholeFile | Stream],
         report: ExportReport,
         folders: Folders | None = None,
     ) -> None:
         self._make = make
         self._report = report
         self._folders = folders
-        self._files: dict[str, tuple[WholeFile | _Stream, ExportedFile]] = {}
+        self._files: dict[str, tuple[WholeFile | Stream, ExportedFile]] = {}
         self._ends: dict[str, tuple[int, bool]] = {}
 
     def write(self, log: str, generation: int, day: str, data: bytes) -> None:  # noqa: ARG002

@@ -2,17 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from tickline import _core
 from tickline.errors import TicklineError
-from tickline.files import Folders, WholeFile
+from tickline.files import Folders, Stream, WholeFile
 from tickline.pipelines.access.reduce.options import ReduceOptions
 
 __all__ = [
     "ParquetWriter",
     "Sink",
-    "Stream",
     "TsvWriter",
     "Writer",
     "make_writer",
@@ -35,24 +34,6 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind."""
-
-
-class Stream:
-    """Standard output, a named pipe or a device: what is written cannot be taken back."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, data: bytes, /) -> int:
-        """Write all of `data`."""
-        return self._file.write(data)
-
-    def commit(self) -> None:
-        """Hand over what is still in the buffer."""
-        self._file.flush()
-
-    def abort(self) -> None:
-        """Nothing can be taken back."""
 
 
 def open_sink(path: str, folders: Folders) -> Sink:

@@ -130,7 +130,6 @@ def build_report(
 
     report = Report(rule.as_json(), begin_s, end_s, MET, [], [], store.url, f"tickline {_core.__version__}")
     report.business_dates = [one.date.isoformat() for one in _within(sessions, begin_s, end_s)]
-    report.business_days = len(report.business_dates)
     for name in names:
         # One after the other: nothing holds the rows of a node while those of the next one are read.
         node, findings = _judge(

@@ -191,5 +191,9 @@ class Report:
     findings: list[Finding]
     store: str
     writer: str
-    business_days: int = 0
     business_dates: list[str] = field(default_factory=list)
+
+    @property
+    def business_days(self) -> int:
+        """How many business days the period has."""
+        return len(self.business_dates)
