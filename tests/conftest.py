@@ -7,6 +7,7 @@ silently stopped running looks the same as one that passes.
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -16,6 +17,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)
 settings.load_profile("default")
+
+# A shell's background ignores Ctrl-C, and so do all children: the ones here are sent it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRE_ALL = os.environ.get("TICKLINE_REQUIRE_ALL") == "1"
 _skipped: list[str] = []

@@ -66,7 +66,7 @@ NULL_TIME = re.compile(rb'(?:-|"-")' + END)
 TOKEN = re.compile(rb" ++(?P<text>[^ ]++)", re.S)
 # Everything between the address and the operation: tokens that are none of the three that end the walk.
 WALK = re.compile(
-    rb"(?P<passed>(?: ++(?!" + CLOCK + rb")(?!" + QUOTED + rb")(?!" + OPERATION + rb")[^ ]++)*+)"
+    rb"(?P<passed>(?: ++(?!" + CLOCK + rb")(?!" + QUOTED + rb")(?!" + OPERATION + rb")[^ ]++)*)"
     rb" *+(?:(?P<clock>" + CLOCK + rb")|(?P<quoted>" + QUOTED + rb")|(?P<operation>" + OPERATION + rb")|\Z)",
     re.S,
 )
