@@ -117,6 +117,7 @@ def add_requesters(folder: StoreFolder, addresses: Sequence[str]) -> np.ndarray[
     pseudonyms = folder.pseudonyms(making=True)
     ids = pseudonyms.ids(addresses)
     pseudonyms.remember(ids, addresses)
+    pseudonyms.close()
     with folder.ledger.transaction():
         folder.ledger.add_requesters(ids)
     return ids

@@ -146,6 +146,44 @@ def test_a_file_of_addresses_that_is_gone_is_no_harm(tmp_path: Path) -> None:
     assert not take(store, tmp_path / "raw").problems
 
 
+def test_addresses_are_there_while_they_are_written_and_after_a_kill(tmp_path: Path) -> None:
+    """What was remembered is on the disk at once, private, and at rest in one file."""
+    program = """
+import os, sys
+from pathlib import Path
+from tickline.store.pseudonyms import Pseudonyms
+made = Pseudonyms(Path(sys.argv[1]), bytes(32), keep_addresses=True)
+for addresses in (["192.0.2.1", "192.0.2.2"], ["192.0.2.2", "192.0.2.3"]):
+    made.remember(made.ids(addresses), addresses)
+print("written", flush=True)
+sys.stdin.readline()
+os._exit(9)
+"""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    reader = Pseudonyms(tmp_path, bytes(32), keep_addresses=True)
+    wanted = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
+    ids = reader.ids(wanted)
+    with writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "written\n"
+        assert reader.addresses(ids.tolist()) == [*wanted[:3], None]
+        for path in (tmp_path / "private").iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+        writer.communicate("go\n")
+    assert writer.returncode == 9
+    assert reader.addresses(ids.tolist()) == [*wanted[:3], None]
+    reader.remember(ids, wanted)
+    reader.close()
+    assert [path.name for path in (tmp_path / "private").iterdir()] == ["ips.sqlite"]
+    assert reader.addresses(ids.tolist()) == wanted
+
+
 def test_a_damaged_file_of_addresses_is_named(tmp_path: Path) -> None:
     store = _store(tmp_path)
     (store / "private/ips.sqlite").write_bytes(b"no database at all" * 100)

@@ -63,10 +63,10 @@ class Reading:
         self.pending: deque[_Pending] = deque()
         self.full: TicklineError | None = None
         self.dedupe = folder.settings.dedupe_lines
-        pseudonyms = folder.pseudonyms(making=True)
-        self.maker = RowMaker(folder.path, pseudonyms, self.folders, dedupe=self.dedupe)
+        self.pseudonyms = folder.pseudonyms(making=True)
+        self.maker = RowMaker(folder.path, self.pseudonyms, self.folders, dedupe=self.dedupe)
         self.labeler: Labeler | None = None
-        self.committer = Committer(folder, pseudonyms, self.folders, self.report, self._labels())
+        self.committer = Committer(folder, self.pseudonyms, self.folders, self.report, self._labels())
 
     def _labels(self) -> Labels | None:
         if self.folder.keeps_addresses():
@@ -104,6 +104,8 @@ class Reading:
             self._note_full(error)
         except OSError as error:
             self._note_full(explain_os_error(error, self.folder.path))
+        finally:
+            self.pseudonyms.close()
 
     def _read(self, tasks: list[Task]) -> None:
         """Read and commit, unit by unit, in the order of the inputs."""
