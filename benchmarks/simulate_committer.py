@@ -7,8 +7,9 @@ Each played worker finishes 128 MiB of log every 128 MiB / rate seconds, at rand
 is given the next piece as the cluster does it: one under way and two in wait for each. An answer holds what a
 real one does: the sources, two files with their ranges of keys, the ids and addresses of the requesters.
 `SpreadReading` takes it as it takes Dask's: it unpickles it, looks at the files, claims the contents, commits
-with fsync, and publishes the manifest every five seconds. What is committed at once is an object of 128 MiB,
-or --sources smaller ones, or with --ranges a plain file of so many times 128 MiB, which is surveyed first.
+with fsync, and publishes the manifest, after five seconds at the earliest. What is committed at once is an
+object of 128 MiB, or --sources smaller ones, or with --ranges a plain file of so many times 128 MiB, which is
+surveyed first.
 
 The files are there, with their size, but empty: who reads them is not measured. Neither are Dask's scheduler
 and the network; the time for playing the workers is left out.
@@ -186,14 +187,14 @@ class PlayedCluster:
 
 def tasks_of(world: World, units: int) -> list[Task]:
     """Return the logs: objects in a bucket, so many together as make a unit."""
-    size, client = world.unit_bytes // world.sources + 1, object()
-    return [
-        Task(
-            Input(f"s3://raw/{at // 1000}/{at:012}", size, 10**18 + at, f"etag:{at:032x}", _client=client),  # type: ignore[arg-type]
-            at + 1,
-        )
-        for at in range(units * world.sources)
-    ]
+    size, client = world.unit_bytes // world.sources, object()
+    tasks = []
+    for at in range(units * world.sources):
+        name, tag = f"s3://raw/{at // 1000}/{at:012}", f"etag:{at:032x}"
+        # Sizes differ: of those that are equal, the contents are compared.
+        log = Input(name, size + 1 + at % 65_536, 10**18 + at, tag, _client=client)  # type: ignore[arg-type]
+        tasks.append(Task(log, at + 1))
+    return tasks
 
 
 def simulate(workers: int, arguments: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ void bind_ntp_client(py::module_& module);
 PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     module.doc() = "The compiled core of Tickline.";
     module.attr("__version__") = TICKLINE_VERSION;
+    module.attr("SOURCES_SHA256") = TICKLINE_SOURCES;
     module.attr("SOURCE_DATE_S") = tickline::source_date_s;
     tickline::python::bind_arrow(module);
     tickline::python::bind_access(module);

@@ -8,6 +8,8 @@ from typing_extensions import Buffer as AnyBuffer
 _Bytes = bytes
 
 __version__: str
+SOURCES_SHA256: str
+"""Stands for all that the compiled modules were made from."""
 SOURCE_DATE_S: int
 COLUMNS: tuple[str, ...]
 

@@ -23,7 +23,7 @@ _READ_ROWS = 1_048_576
 _SCAN_ROWS = 262_144
 _MAX_LINE_BYTES = 2**20
 # Also as logrotate leaves them: numbered, or with a date.
-_LOG_NAME = re.compile(r".+\.log(?:[-._]?\d[^/]*)?(?:\.gz|\.zst)?", re.ASCII)
+_LOG_NAME = re.compile(r".+\.log(?:[-._]?\d[^/]*)?(?:\.gz|\.zst)?", re.ASCII | re.DOTALL)
 
 WANTED = Wanted(
     "logs of connections",

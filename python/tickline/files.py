@@ -4,6 +4,7 @@ A kill at any instant leaves the old file or the new one, and at most a hidden t
 what it is; the next run takes it away.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -18,6 +19,7 @@ __all__ = [
     "Folders",
     "Stream",
     "WholeFile",
+    "open_output",
     "remove_temporary",
     "sha256_of",
     "take_lock",
@@ -128,12 +130,19 @@ class WholeFile:
 
 
 class Stream:
-    """Standard output, a named pipe or a device: what is written cannot be taken back."""
+    """Standard output, a named pipe or a device: what is written cannot be taken back.
+
+    Parameters
+    ----------
+    owned : bool
+        Whether `abort` closes it.
+    """
 
     path = None
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, owned: bool = False) -> None:
         self._file = file
+        self._owned = owned
 
     def write(self, data: bytes, /) -> int:
         """Write all of `data`."""
@@ -144,7 +153,18 @@ class Stream:
         self._file.flush()
 
     def abort(self) -> None:
-        """Nothing can be taken back."""
+        """Nothing can be taken back; harmless after `commit`."""
+        if self._owned:
+            # What is still in the buffer could not be written, and that was told.
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+
+def open_output(path: Path, folders: Folders) -> "WholeFile | Stream":
+    """Open what a user has named: a file appears whole; a pipe or a device is written and not replaced."""
+    if path.exists() and not path.is_file():
+        return Stream(path.open("wb"), owned=True)
+    return WholeFile(path, folders)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
@@ -156,9 +176,9 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it appears whole, and lasts."""
+    """Write a small file so that it appears whole, and lasts; a pipe or a device gets the bytes as such."""
     folders = Folders()
-    sink = WholeFile(path, folders)
+    sink = open_output(path, folders)
     try:
         sink.write(data)
         sink.commit()

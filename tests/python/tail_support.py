@@ -77,7 +77,7 @@ class Tail:
     def __init__(self, *places: Path | str, **options: Any) -> None:
         self.options = options_of(*places, **options)
         self.ring = Ring(self.options, 3600)
-        self.follower = Follower(self.options, self.ring, lambda: None)
+        self.follower = Follower(self.options, self.ring)
 
     def look(self, times: int = 1) -> None:
         """Look at the files."""

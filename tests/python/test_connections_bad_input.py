@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from python.connections_cli_support import NOW, SMALL, call, small_log
+from tickline.clients.remote_files import Address
 from tickline.errors import SourceError
-from tickline.pipelines.connections import files
+from tickline.pipelines.connections import count, files
+from tickline.pipelines.connections.options import ConnectionOptions
+from tickline.pipelines.connections.pieces import too_many
 
 BAD = {
     "field_count": [b"", b"%d tower", b"%d", b"%d tower Papa more", b"tower Papa"],
@@ -73,10 +77,37 @@ def test_millions_of_hosts_are_a_sentence_and_no_end_of_memory(tmp_path: Path, f
     path.write_text("".join(f"{NOW} host-with-a-number-{i} Papa\n" for i in range(100_000)))
     asked = (path, "tower", "Papa", "--now", NOW, "--format", form)
     done = call(*asked, "--memory", "10MB", "--threads", 2, check=1)
-    assert "memory: hosts and their counts need more than the 10 MB that are allowed" in done.stderr
-    assert "Allow more, or ask for a shorter window or longer buckets." in done.stderr
+    assert done.stderr == (
+        "tickline: memory: hosts and their counts need more than the 10 MB that are allowed: 2.5 MB for each "
+        "of 4 tables, two for each thread and two more. Allow more with --memory or ask for a shorter window "
+        "or longer buckets.\n"
+    )
     assert done.stdout == ""
     assert "Papa" in call(*asked).stdout
+    # Threads that have nothing to do take no share of it.
+    assert "Papa" in call(*asked, "--memory", "100MB", "--threads", 100_000).stdout
+
+
+def test_threads_are_no_more_than_cores_and_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count, "cores", lambda: 6)
+    small, large = str(small_log(tmp_path)), tmp_path / "large.log"
+    with large.open("wb") as file:
+        file.truncate(10**8)
+    asked = ConnectionOptions(("-",), "tower", "Papa", threads=100)
+    there = Address("https://host/a.log", "https://host/a.log")
+    for logs, threads in [
+        ([small], 1),
+        (["-", "gone.log", small], 3),
+        ([str(large)], 6),
+        ([small, there], 32),
+        ([], 1),
+    ]:
+        assert count.with_useful_threads(asked, logs).threads == threads
+    assert count.with_useful_threads(replace(asked, threads=2), [str(large)]).threads == 2
+    error = too_many(asked, 2)
+    assert "333.3 MB for each of 6 tables" in error.what
+    assert error.hint is not None
+    assert "take fewer --threads" in error.hint
 
 
 def damaged_gzip() -> bytes:
@@ -177,6 +208,25 @@ def test_a_folder_stands_for_the_logs_below_it(tmp_path: Path) -> None:
     assert call(tmp_path, "tower", "Papa", "--now", NOW).stdout.startswith("4 connections")
 
 
+def test_the_first_bad_line_is_named_for_a_file_whose_name_is_no_text_too(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"non\xff\xfeutf.log")
+    path.write_text(SMALL + "no line\n")
+    done = call(path, "tower", "Papa", "--now", NOW)
+    assert done.stderr.endswith("utf.log: 1 line rejected, the first in line 7 (field_count 1)\n")
+
+
+@pytest.mark.parametrize("place", ["", "*.log"])
+def test_a_pipe_beside_the_logs_is_left_out_and_a_name_of_two_lines_is_not(
+    tmp_path: Path, place: str
+) -> None:
+    for name in ("a.log", "b\nc.log"):
+        (tmp_path / name).write_text(SMALL)
+    os.mkfifo(tmp_path / "pipe.log")
+    done = call(tmp_path / place, "tower", "Papa", "--now", NOW, "--json")
+    assert json.loads(done.stdout)["lines"] == 12
+    assert done.stderr == "tickline: note: left out: pipe, socket or device 1\n"
+
+
 def test_names_cannot_steer_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text(f"{NOW} \u202eevil Papa\n{NOW} \u009b2J Papa\n")
@@ -197,6 +247,18 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "is a folder" in call(*asked, "--out", tmp_path / "folder", check=1).stderr
     below = tmp_path / "connections.log" / "report"
     assert "connections.log" in call(*asked, "--out", below, check=1).stderr
+
+
+def test_a_pipe_for_the_report_gets_it_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        call(small_log(tmp_path), "tower", "Papa", "--now", NOW, "--out", pipe)
+        assert os.read(reader, 4096).startswith(b"4 connections")
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_the_error_of_no_log_is_one_for_callers(tmp_path: Path) -> None:

@@ -29,8 +29,9 @@ from python.connections_support import NOW_S, NS, ordered
 from python.dask_support import START_SECONDS, DaskCluster, dask_cluster
 from tickline.clients.remote import Remotes
 from tickline.engines import Answer, ClusterError, EngineOptions
+from tickline.engines.samples import sample_of
 from tickline.errors import SourceError, TicklineError
-from tickline.pipelines.connections.cluster import Task, count_on_cluster, count_piece, sample_of
+from tickline.pipelines.connections.cluster import Task, count_on_cluster, count_piece
 from tickline.pipelines.connections.options import ConnectionOptions
 from tickline.pipelines.connections.report import Result, connection_report
 from tickline.sources import open_source
@@ -293,15 +294,31 @@ def test_a_piece_is_counted_even_if_those_die_who_should_have_tried_it_next(tmp_
     path = tmp_path / "a.log"
     path.write_bytes(ordered(100))
     gone = SourceError("does not exist", where=str(path), number=errno.ENOENT)
-    script = (Answer(0, "a", error=gone), Answer(0, "", error=ClusterError("the others were lost")))
+    lost = ClusterError("the others were lost")
+    script = (Answer(0, "a", error=gone), Answer(0, "", error=lost, stranded=True))
     cluster: Any = Scripted(*script)
     options = ConnectionOptions((str(path),), "tower", "Papa", now_ns=NOW_S * NS)
     counted = count_on_cluster([str(path)], options, None, Remotes(), cluster)
     assert [total["accepted"] for _, total in counted.accounting] == [1000]
     assert cluster.avoided == [frozenset(), frozenset("a"), frozenset()]
-    # With nobody to be avoided it is the work that cannot be done.
-    with pytest.raises(ClusterError, match="the others were lost"):
-        count_on_cluster([str(path)], options, None, Remotes(), cast(Any, Scripted(script[1])))
+    # If workers die over it, it is the work that cannot be done.
+    killed = Answer(0, "", error=ClusterError("four died"))
+    with pytest.raises(ClusterError, match="four died"):
+        count_on_cluster([str(path)], options, None, Remotes(), cast(Any, Scripted(killed)))
+
+
+def test_a_worker_that_comes_during_the_run_and_is_unfit_is_gone_around(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(ordered(100))
+    unfit = ClusterError("has another tickline")
+    options = ConnectionOptions((str(path),), "tower", "Papa", now_ns=NOW_S * NS)
+    cluster: Any = Scripted(Answer(0, "a", error=unfit))
+    counted = count_on_cluster([str(path)], options, None, Remotes(), cluster)
+    assert [total["accepted"] for _, total in counted.accounting] == [1000]
+    assert cluster.avoided == [frozenset(), frozenset("a")]
+    both: Any = Scripted(Answer(0, "a", error=unfit), Answer(0, "b", error=unfit))
+    with pytest.raises(ClusterError, match="has another tickline"):
+        count_on_cluster([str(path)], options, None, Remotes(), both)
 
 
 def test_a_worker_that_is_cut_off_in_its_own_network_changes_nothing(tmp_path: Path) -> None:

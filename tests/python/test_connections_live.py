@@ -217,7 +217,7 @@ def test_reports_keep_to_their_times_and_follow_a_clock_that_is_set(tmp_path: Pa
     now_s = float(NOW_S)
     ring = Ring(options, 60)
     ends = []
-    with Follower(options, ring, lambda: None) as follower:
+    with Follower(options, ring) as follower:
         live = Live(options, ring, follower, lambda: int(now_s * NS))
         # In time, too early, in time, two reports late, set back, in time, two days late.
         for at in (0, 59.9, 60, 200, 130, 179.9, 180, 181, 2 * 86400 + 60.5):

@@ -41,6 +41,13 @@ def numbers(aggregates, window):
 def failing(aggregates, window):
     raise ZeroDivisionError("a bug of theirs")
 
+def coloured(aggregates, window):
+    raise ValueError("\\x1b[31mred\\x07\\n\\x9bnext")
+
+def coloured_too(aggregates, window):
+    from tickline.errors import TicklineError
+    raise TicklineError("\\x1b[31mred", hint="\\x1b[0mDo this.")
+
 def leaving(aggregates, window):
     raise SystemExit(3)
 
@@ -142,6 +149,17 @@ def test_one_that_fails_is_named_and_the_others_are_made(
     assert [problem["where"] for problem in found["problems"]] == ["bad"]
     assert errors.startswith("tickline: bad: ")
     assert says in errors
+
+
+@pytest.mark.parametrize("function", ["coloured", "coloured_too"])
+def test_what_a_failing_report_says_does_not_reach_the_terminal_raw(
+    tmp_path: Path, install: Install, function: str
+) -> None:
+    install(NATIVE, bad=function)
+    found, errors = given(small_log(tmp_path), "bad", check=1)
+    assert "\\x1b[31mred" in errors
+    for text in (errors.removesuffix("\n"), *(found["problems"][0].values())):
+        assert text.isprintable()
 
 
 def test_debug_shows_where_it_failed(tmp_path: Path, install: Install) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
+import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import tickline
+from python.access_support import command, environment
 from python.dask_support import DaskCluster, another_version, dask_cluster
+from tickline import _core
 from tickline.engines import Answer, ClusterError, EngineOptions, identity, open_cluster
 from tickline.engines import cluster as engine_cluster
 from tickline.engines import opening as engine_opening
@@ -109,6 +117,42 @@ def test_every_worker_is_asked_once(two: DaskCluster) -> None:
         assert set(cluster.everywhere(identity).values()) == {identity()}
 
 
+def test_identity_goes_by_sources_below_links_and_by_those_of_the_compiled_modules(tmp_path: Path) -> None:
+    package = Path(tickline.__file__).parent
+    links, copies = tmp_path / "links" / "tickline", tmp_path / "copies"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, copies, ignore=ignored)
+    links.mkdir(parents=True)
+    for entry in copies.iterdir():
+        (links / entry.name).symlink_to(entry)
+    (copies / "page" / "back").symlink_to(links)
+
+    def found() -> str:
+        code = "from tickline.engines import identity; print(identity())"
+        told = subprocess.run(
+            [sys.executable, "-B", "-c", code],
+            env=environment(PYTHONPATH=str(links.parent)),
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        return told.stdout.strip()
+
+    seen = [found()]
+    assert seen == [identity()]
+    (core,) = copies.glob("_core.*.so")
+    compiled, made_from = core.read_bytes(), _core.SOURCES_SHA256.encode()
+    # Another compiler's bytes of the same sources.
+    core.write_bytes(compiled + b"\n")
+    assert found() == identity()
+    core.write_bytes(compiled.replace(made_from, made_from[::-1]))
+    seen.append(found())
+    with (copies / "page" / "words.py").open("ab") as file:
+        file.write(b"\n")
+    seen.append(found())
+    assert len(set(seen)) == len(seen) == 3
+
+
 def test_a_worker_that_comes_later_with_another_version_does_nothing(tmp_path: Path) -> None:
     with dask_cluster(tmp_path, 1) as made, open_cluster(by(made, 1)) as cluster:
         first = cluster.workers
@@ -121,6 +165,34 @@ def test_a_worker_that_comes_later_with_another_version_does_nothing(tmp_path: P
         assert answer.worker not in first
         assert str(answer.error).startswith(f"worker {answer.worker}: has tickline ")
         assert not (tmp_path / "made").exists()
+        # From now on it gets nothing, as there is another one.
+        answers = list(cluster.run(pow, ((2, number) for number in range(9)), name="pow"))
+        assert {answer.worker for answer in answers} == set(first)
+
+
+def test_a_worker_that_hangs_is_named_before_work_begins_and_taken_out_while_it_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_cluster, "SILENT_S", 3.0)
+    with dask_cluster(tmp_path, 2) as made, open_cluster(by(made)) as cluster:
+        hung, both = made.workers[0], cluster.workers
+        hung.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(ClusterError, match=r"worker tcp:.*: does not answer within 3 s\. Restart it\."):
+            cluster.check(identity)
+        for worker in both * 2:
+            cluster.submit(operator.add, 1, 1, name="add", avoid={worker})
+        answers = [cluster.next_answer() for _ in range(4)]
+        # Who may do a piece was said when it was given out.
+        told = sorted((answer.value or 0, answer.stranded) for answer in answers)
+        assert told == [*[(0, True)] * 2, *[(2, False)] * 2]
+        found = sorted(answer.value for answer in cluster.run(pow, ((2, n) for n in range(9)), name="pow"))
+        assert found == [2**n for n in range(9)]
+        assert time.monotonic() - began < 30
+        assert len(cluster.workers) == 1
+        # It does nothing more when it wakes up.
+        hung.send_signal(signal.SIGCONT)
+        hung.wait(30)
 
 
 def test_a_dying_piece_is_given_up_with_a_sentence(tmp_path: Path) -> None:
@@ -152,8 +224,6 @@ def test_work_goes_on_when_workers_come_back_in_time(tmp_path: Path) -> None:
 
 
 def test_a_silent_scheduler_is_given_up(tmp_path: Path) -> None:
-    import signal
-
     with dask_cluster(tmp_path, 1) as made, open_cluster(by(made, 1)) as cluster:
         cluster.submit(time.sleep, 0.5, name="sleep")
         assert made.scheduler is not None
@@ -167,8 +237,13 @@ def test_a_silent_scheduler_is_given_up(tmp_path: Path) -> None:
         assert time.monotonic() - began < 30
 
 
-def test_a_cluster_of_its_own_listens_on_loopback_only() -> None:
+def test_a_cluster_of_its_own_listens_on_loopback_only_and_has_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with open_cluster(EngineOptions("dask", workers=1)) as cluster:
+        assert [path.name[:14] for path in tmp_path.iterdir()] == ["tickline-dask-"]
         pids = {os.getpid(), *cluster.everywhere(os.getpid).values()}
         opened = [entry for pid in pids for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()]
         inodes = {str(entry.readlink()).partition("[")[2].rstrip("]") for entry in opened}
@@ -179,6 +254,64 @@ def test_a_cluster_of_its_own_listens_on_loopback_only() -> None:
                 if fields[3] == "0A" and fields[9] in inodes:
                     listening.add(fields[1].partition(":")[0])
         assert listening == {"0100007F"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_a_cluster_of_its_own_starts_says_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"1764000000 tower Papa\n" * 9)
+    words = ["connections", path, "tower", "Papa", "--now", 1764000000, "--engine", "dask", "--workers", 2]
+    for processes in (1, 2, 3):
+        # As a terminal does it: all processes of the group get the signal.
+        process = subprocess.Popen(
+            command(*words),
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        while len(_children(process.pid)) < processes:
+            assert process.poll() is None
+            time.sleep(0.005)
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, ""), said
+        assert said.startswith("tickline: stopped")
+        assert said.count("\n") == 1, said
+        until = time.monotonic() + 10
+        while left := _of_group(process.pid):
+            assert time.monotonic() < until, left
+            time.sleep(0.05)
+
+
+def _of_group(group: int) -> list[str]:
+    """Return the processes of a group that have not ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # The name of a program may hold anything.
+            state, _, number = (entry / "stat").read_text().rpartition(") ")[2].split()[:3]
+            if int(number) == group and state not in "ZX":
+                found.append((entry / "cmdline").read_text())
+    return found
+
+
+def _children(pid: int) -> list[str]:
+    found: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += (task / "children").read_text().split()
+    return found
+
+
+def test_tls_without_certificates_is_refused_before_anything_is_asked() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"127\.0\.0\.1:9: tls:// needs Dask's TLS settings\. Set dist"),
+        open_cluster(EngineOptions("dask", "tls://127.0.0.1:9")),
+    ):
+        pass
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

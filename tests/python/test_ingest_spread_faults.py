@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -16,11 +18,17 @@ import pytest
 from python.access_support import command, environment, run
 from python.dask_support import DaskCluster, another_version, dask_cluster
 from python.ingest_support import KEY, everything, files_below, named_files, states, take
+from python.s3_support import moto, sdk, set_environment
 from python.spread_support import PRELOAD, by, logs_of_all_kinds, same, set_up
 from tickline.engines import ClusterError, open_cluster
 from tickline.engines import cluster as engine_cluster
+from tickline.errors import SourceError
 from tickline.pipelines.access.ingest import spread
+from tickline.pipelines.access.ingest.inputs import find_inputs
 from tickline.pipelines.access.ingest.options import IngestReport
+from tickline.pipelines.access.ingest.pieces import check_place, to_be_sent
+from tickline.pipelines.access.ingest.tasks import Task
+from tickline.store.folder import StoreFolder
 from tickline.store.pseudonyms import ENVIRONMENT
 
 pytest.importorskip("pyarrow")
@@ -43,12 +51,78 @@ def _cluster(tmp_path: Path, workers: int, **more: str) -> AbstractContextManage
     return dask_cluster(tmp_path / "cluster", workers, preload=PRELOAD, **{ENVIRONMENT: KEY, **more})
 
 
-def test_a_worker_without_the_logs_is_gone_around(tmp_path: Path, raw: Path) -> None:
+def test_workers_without_the_logs_or_with_others_under_their_names_are_gone_around(
+    tmp_path: Path, raw: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for path in [path for path in raw.rglob("*.log") if path.is_file()]:
+        other = Path(f"{elsewhere}{path}")
+        other.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_bytes().splitlines(keepends=True)
+        # Larger and newer, as a log is that has grown meanwhile.
+        other.write_bytes(b"".join([*lines[::-1], *lines[:9]]))
     with _cluster(tmp_path, 1) as cluster:
         cluster.start_worker(TICKLINE_TEST_BLIND=str(raw))
-        report = take(tmp_path / "store", raw, **by(cluster))
+        cluster.start_worker(TICKLINE_TEST_ELSEWHERE=str(elsewhere))
+        report = take(tmp_path / "store", raw, **by(cluster, 3))
     assert not report.problems
     same(tmp_path, raw, tmp_path / "store")
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.gz"])
+def test_a_worker_opens_what_was_listed_and_what_grew_of_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    content = b"".join(b"%d of some lines\n" % number for number in range(900, 3000))
+    path.write_bytes(content if name == "a.log" else gzip.compress(content, 1))
+    ((found,), before) = (find_inputs([str(path)]).inputs, path.read_bytes())
+    listed = to_be_sent(Task(found, 1)).input
+
+    def refused(data: bytes, later_s: int) -> str | None:
+        path.write_bytes(data)
+        os.utime(path, ns=(0, found.mtime_ns + later_s * 10**9))
+        try:
+            listed.open().close()
+        except SourceError as error:
+            return error.what
+        return None
+
+    no = "is not the file that was listed"
+    assert refused(before, 0) is None
+    assert refused(before + content[:100], 1) == (None if name == "a.log" else no)
+    for other in (before[:-1], before[:-2] + b"x\n", b"\x1f\x8b" + before[3:] + b"x", before[:99] + before):
+        assert refused(other, 1) == no
+    assert refused(before, -1) == no
+
+
+def test_a_worker_that_hangs_is_gone_around(
+    tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_cluster, "SILENT_S", 3.0)
+    report = _disturbed(tmp_path, raw, lambda cluster: cluster.workers[0].send_signal(signal.SIGSTOP))
+    assert not report.problems
+    same(tmp_path, raw, tmp_path / "store")
+
+
+def test_a_worker_that_cannot_reach_the_bucket_is_gone_around_or_named(
+    tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("boto3")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with moto() as url, sdk(url) as client:
+        client.create_bucket(Bucket="parts-of-a-store")
+        set_environment(monkeypatch, url)
+        store, more = tmp_path / "store", {"bucket": "s3://parts-of-a-store"}
+        with _cluster(tmp_path, 0, TMPDIR=str(scratch)) as cluster:
+            cluster.start_worker(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+            (problem,) = take(store, raw, **more, **by(cluster, 1)).problems
+            assert str(problem).startswith("worker tcp://127.0.0.1:")
+            assert "cannot bring files into the bucket (s3://parts-of-a-store/parts/" in str(problem)
+            cluster.start_worker()
+            assert not take(store, raw, **more, **by(cluster)).problems
+    # What workers keep on their disks lies where Dask looks after those that were killed.
+    assert not list(scratch.glob("tickline-*"))
+    same(tmp_path, raw, store)
 
 
 def test_logs_that_no_worker_sees_are_named_with_a_worker(tmp_path: Path, raw: Path) -> None:
@@ -180,6 +254,26 @@ def test_a_worker_that_does_not_see_the_store_is_refused(
         monkeypatch.setattr(spread, "Place", lambda _, *more: place(elsewhere, *more))
         with pytest.raises(ClusterError, match=f"worker tcp:.*: does not see the store {elsewhere}"):
             take(tmp_path / "store", raw, **by(cluster, 1))
+
+
+def test_a_worker_of_another_user_is_refused(
+    tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    states(take(store, raw / "small-3.log"))
+    with StoreFolder.open(store) as folder:
+        place = spread.Place(str(store), folder.settings.store_id, 1000)
+    check_place(place)
+    fstat = os.fstat
+
+    def foreign(file: int) -> os.stat_result:
+        fields = list(fstat(file))
+        fields[stat.ST_UID] += 1
+        return os.stat_result(fields)
+
+    monkeypatch.setattr("tickline.pipelines.access.ingest.pieces.os.fstat", foreign)
+    with pytest.raises(ClusterError, match="runs as another user"):
+        check_place(place)
 
 
 @pytest.mark.parametrize(

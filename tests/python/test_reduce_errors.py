@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from python.access_support import HEADER, command, environment, log, options, rows, run, tree
+from tickline import files
 from tickline.errors import SourceError, TicklineError, UsageError
-from tickline.pipelines.access.reduce import output, work
+from tickline.pipelines.access.reduce import work
 from tickline.pipelines.access.reduce.reduce import reduce
 from tickline.progress import Progress
 
@@ -143,14 +144,14 @@ def test_a_source_that_vanishes_before_it_is_read_is_reported(raw: Path) -> None
 
 
 def test_a_full_disk_is_said_once_and_leaves_nothing_half(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = output.WholeFile.write
+    real = files.WholeFile.write
 
-    def full(self: output.WholeFile, data: bytes, /) -> int:
+    def full(self: files.WholeFile, data: bytes, /) -> int:
         if self.path.name == "a.tsv" and data != HEADER:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(self, data)
 
-    monkeypatch.setattr(output.WholeFile, "write", full)
+    monkeypatch.setattr(files.WholeFile, "write", full)
     report = reduce(options(raw, raw.parent / "out"))
     assert "a.tsv" in str(report.problems[0])
     assert "the disk is full" in str(report.problems[0])

@@ -133,13 +133,14 @@ def connections(
         ),
     ] = 300,
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of threads (default: cores).")
+        int | None, typer.Option(min=1, metavar="N", help="Number of threads at most (default: cores).")
     ] = None,
     partition_size: Annotated[
         str, typer.Option(metavar="SIZE", help="How much of a file one thread reads at a time.")
     ] = "100MB",
     memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="What hosts and their counts may take at most.")
+        str,
+        typer.Option(metavar="SIZE", help="What hosts and their counts may take at most, over all threads."),
     ] = "2GB",
     engine: Engine = "local",
     scheduler: Scheduler = None,

@@ -45,16 +45,18 @@ def chosen_format(form: str | None, as_json: bool, reports: tuple[str, ...]) -> 
 
 
 def notes(result: Result, disorder_seconds: int) -> list[str]:
-    """Return what is to be said besides: lines that are no connections, and files out of order."""
+    """Return what is to be said besides: files left out, lines that are none, files out of order."""
     first: dict[str, int] = {}
     rejects = result.rejects
     for source, line in zip(rejects.column("source"), rejects.column("line").tolist(), strict=True):
         first.setdefault(source, line)
-    found = []
+    found = [f"left out: {_reasons(result.left_out)}"] if result.left_out else []
     for source in result.accounting["sources"]:
         name = printable(source["path"])
         if rejected := accounting.rejected(source):
-            line = first.get(source["path"], 0)
+            # Columns are UTF-8, and names of files need not be.
+            column = source["path"].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            line = first.get(column, 0)
             where = f", the first in line {line:,}" if line else ""
             counted = f"{plural(rejected, 'line')} rejected{where} ({_reasons(source['rejected'])})"
             found.append(f"{name}: {counted}")

@@ -72,11 +72,11 @@ def write_result(store: "Store", sql: str, chosen: str, out: Path | None) -> int
         sys.stdout.flush()
         return write(reader, _guarded(store, reader), sys.stdout.buffer)
     from tickline.errors import explain_os_error
-    from tickline.files import Folders, WholeFile
+    from tickline.files import Folders, open_output
 
     folders = Folders()
     try:
-        sink = WholeFile(out.absolute(), folders)
+        sink = open_output(out.absolute(), folders)
         try:
             rows = write(reader, _guarded(store, reader), sink)  # type: ignore[arg-type]
             sink.commit()

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tickline.clients.remote_files import Address, RemoteFile, explained, file_system, remote_file, shown
@@ -24,6 +24,8 @@ __all__ = ["Remotes", "is_remote"]
 
 _MAGIC = re.compile(r"[*?\[]")
 _HTTP_MAGIC = re.compile(r"[*\[]")  # there a query begins with a question mark
+# A colon that no port follows, and an @ behind it: a password, which may hold slashes.
+_PASSWORD = re.compile(r"[^:]*://[^/:?#\[]*:(?![0-9]*(?:[/?#]|$)).*@", re.DOTALL)
 
 
 def is_remote(location: str) -> bool:
@@ -60,12 +62,9 @@ class Remotes:
         TicklineError
             The address holds a password, its kind is not known, or a package is missing.
         """
-        if re.match(r"[^:]*://[^/@]*:[^/@]*@", location):
-            from tickline.clients.s3_errors import without_password
-
+        if _PASSWORD.match(location):
             hint = "Put it into the settings of fsspec (~/.config/fsspec, FSSPEC_...), where nobody reads it."
-            where = without_password(shown(location))
-            raise UsageError("a password does not belong into it", where=where, hint=hint)
+            raise UsageError("a password does not belong into it", where=shown(location), hint=hint)
         found = Discovery()
         try:
             of_s3 = is_s3(location)
@@ -74,14 +73,25 @@ class Remotes:
             found.problems.append(error)
             return found
         listed.sort(key=lambda address: natural_key(address.name))
-        self.addresses |= {address.name: address for address in listed}
-        found.files = [Found(address.name, address.name) for address in listed]
+        found.files = [Found(name, name) for name in map(self._named, listed)]
         return found
+
+    def _named(self, address: Address) -> str:
+        """Keep an address, and return its name; those that differ in what is not shown get a number."""
+        name, number = address.name, 1
+        while self.addresses.get(name, address).url != address.url:
+            number += 1
+            name = f"{address.name} ({number})"
+        self.addresses[name] = replace(address, name=name)
+        return name
 
     def _objects(self, location: str, wanted: Wanted) -> list[Address]:
         from tickline.clients.s3 import S3Location
 
-        place = S3Location.parse(location)
+        try:
+            place = S3Location.parse(location)
+        except UsageError as error:
+            raise UsageError(error.what, where=shown(location), hint=error.hint) from None
         prefix = place.prefix
         parts = prefix.split("/")
         magic = _MAGIC.search(prefix)
@@ -177,4 +187,4 @@ def _address(system: Any, location: str, path: str) -> Address:
     url = f"{scheme}://{rest.partition('/')[0]}{path}"
     # In some file systems the first part of an address belongs to the path.
     url = url if system._strip_protocol(url) == path else system.unstrip_protocol(path)
-    return Address(url, url)
+    return Address(shown(url), url)

@@ -29,8 +29,18 @@ _STATUS = {
 
 
 def shown(url: str) -> str:
-    """Return an address as it may be printed: a query may hold a signature."""
-    return re.split(r"[?#]", url, maxsplit=1)[0] if url[:4].lower() == "http" else url
+    """Return an address as it may be printed: without user, password and query, which may be secrets.
+
+    For ``urllib.parse`` a slash or question mark in a password ends the host. Here all before an ``@`` is
+    hidden, at the cost of folders with one in their names; and all, if it may belong to a query, too.
+    """
+    scheme, separator, rest = url.partition("://")
+    place, *query = re.split(r"[?#]" if scheme[:4].lower() == "http" else r"\?", rest, maxsplit=1)
+    if "@" in "".join(query):
+        place = "***"
+    elif "@" in place:
+        place = f"***@{place.rpartition('@')[2]}"
+    return scheme + separator + place
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -119,10 +129,11 @@ class _Explained:
     """A reader whose errors name the file."""
 
     file: Any
+    url: str
     name: str
 
     def read(self, size: int, /) -> bytes:
-        with explained(self.name):
+        with explained(self.url, self.name):
             return bytes(self.file.read(size))
 
 
@@ -130,7 +141,7 @@ class _FsspecFile(RemoteFile):
     def __init__(self, address: Address) -> None:
         self.path, self._url = address.name, address.url
         self._system, self._place = file_system(address.url)
-        with explained(self.path):
+        with explained(self._url, self.path):
             size = self._system.info(self._place).get("size")
         self.size = 0 if size is None else int(size)
         head = self._range(0, _HEAD_BYTES) if self.size else b""
@@ -150,15 +161,15 @@ class _FsspecFile(RemoteFile):
         return data
 
     def _range(self, offset: int, size: int) -> bytes:
-        with explained(self.path):
+        with explained(self._url, self.path):
             return bytes(self._system.cat_file(self._place, start=offset, end=min(offset + size, self.size)))
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
-        with explained(self.path):
+        with explained(self._url, self.path):
             file = self._system.open(self._place, "rb", block_size=0 if self.kind == "pipe" else _BLOCK_BYTES)
         with closing(file):
-            yield _Explained(file, self.path)
+            yield _Explained(file, self._url, self.path)
 
 
 def lines_of(file: RemoteFile, begin: int, end: int) -> tuple[int, Iterator[bytes]]:
@@ -206,32 +217,37 @@ def file_system(url: str) -> tuple[Any, str]:
     except ImportError as error:
         what = "addresses other than s3:// need fsspec, which is not installed"
         raise TicklineError(what, hint="Install it with: pip install 'tickline[dask]'.") from error
-    try:
-        system, path = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        what = f"{scheme}:// needs a package that is not installed ({error})"
-        raise TicklineError(what, where=shown(url), hint="Install it, on every worker too.") from error
-    except ValueError as error:
-        hint = "Name a file, a folder, s3://... or another address that fsspec knows."
-        raise UsageError(f"{scheme}:// is not known", where=shown(url), hint=hint) from error
-    except OSError as error:
-        raise _explain(error, shown(url)) from error
+    with explained(url):
+        try:
+            system, path = fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            what = f"{scheme}:// needs a package that is not installed ({error})"
+            raise TicklineError(what, where=shown(url), hint="Install it, on every worker too.") from error
+        except ValueError as error:
+            hint = "Name a file, a folder, s3://... or another address that fsspec knows."
+            what = f"{scheme}:// is not known, or the address is none"
+            raise UsageError(what, where=shown(url), hint=hint) from _cause(error, url)
     return system, str(path)
 
 
 @contextmanager
-def explained(url: str) -> Iterator[None]:
+def explained(url: str, name: str | None = None) -> Iterator[None]:
     """Turn what a file system raises, whatever that is, into an error that names the file."""
     try:
         yield
     except TicklineError:
         raise
     except Exception as error:
-        # What web clients say holds the whole address, and --debug would show it.
-        raise _explain(error, shown(url)) from (error if shown(url) == url else None)
+        told = _explain(error, name or shown(url), secret=shown(url) != url)
+        raise told from _cause(error, url)
 
 
-def _explain(error: BaseException, name: str) -> SourceError:
+def _cause(error: Exception, url: str) -> Exception | None:
+    """Return an error to be shown by --debug: what clients say may hold the whole address."""
+    return error if shown(url) == url else None
+
+
+def _explain(error: BaseException, name: str, *, secret: bool) -> SourceError:
     # fsspec says "not found" of web servers that cannot be reached, too.
     while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
@@ -241,13 +257,13 @@ def _explain(error: BaseException, name: str) -> SourceError:
             return SourceError(said.what, where=name, hint=said.hint, number=number)
     status = getattr(error, "status", None)
     if status in (404, 410):
-        return _explain(FileNotFoundError(), name)
+        return _explain(FileNotFoundError(), name, secret=secret)
     if isinstance(status, int):
         return SourceError(f"the server answered {status}", where=name)
     if isinstance(error, TimeoutError):
         return SourceError("the server did not answer in time", where=name, hint="Try again later.")
     # Other texts are not shown where they may hold a whole address.
     reason = type(error).__name__
-    if isinstance(error, OSError) and (error.strerror or error.args):
+    if not secret and isinstance(error, OSError) and (error.strerror or error.args):
         reason = (error.strerror or str(error.args[0])).partition("\n")[0]
     return SourceError(f"cannot be read ({reason})", where=name, hint="Use --debug to see more.")

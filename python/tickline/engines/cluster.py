@@ -1,5 +1,6 @@
 """An open cluster: pieces of work go out, answers come in as they are done, and no wait is endless."""
 
+import asyncio
 import contextlib
 import queue
 import re
@@ -18,7 +19,12 @@ __all__ = ["Answer", "Cluster"]
 
 LOST_S = 30.0
 """How long a run waits for a scheduler that is silent, or for workers when there is none."""
+SILENT_S = 30.0
+"""How long a worker may be silent (it reports every second, one of a thousand every six), or may take to
+answer what all are asked."""
 PING_S = 2.0
+# Where this process did not look for so long, how long a worker was silent is not known.
+_LOOKED_AWAY_S = 4 * PING_S
 # So many pieces wait at the workers beside those under way: nobody is idle while an answer is committed.
 _AHEAD = 2
 
@@ -35,12 +41,15 @@ class Answer:
         The address of who answered; empty where nobody did.
     error : TicklineError or None
         Why there is no `value`.
+    stranded : bool
+        Nobody tried: all workers that were allowed to do it are lost. Others may do it.
     """
 
     number: int
     worker: str
     value: Any = None
     error: TicklineError | None = None
+    stranded: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +77,11 @@ class Cluster:
     _silent: float | None = None
     _empty: float | None = None
     _workers: dict[str, int] = field(default_factory=dict)
+    # When each one was last heard, by the clock of the scheduler and by the one here; and the last look.
+    _heard: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _looked: float = 0.0
+    # Those that said what is wrong with them: they get work only if there is nobody else.
+    _unfit: set[str] = field(default_factory=set)
 
     @property
     def client(self) -> Any:
@@ -90,8 +104,12 @@ class Cluster:
 
         One at least if none is under way: where no worker is left at the moment, it waits for the next one.
         """
-        wanted = sum(self._workers.values()) + _AHEAD * len(self._workers)
+        fit = self._fit()
+        wanted = sum(self._workers[worker] for worker in fit) + _AHEAD * len(fit)
         return max(0 if self._pieces else 1, wanted - len(self._pieces))
+
+    def _fit(self) -> set[str]:
+        return set(self._workers) - self._unfit or set(self._workers)
 
     def submit(
         self, work: Callable[..., Any], *arguments: Any, name: str, avoid: Collection[str] = ()
@@ -120,7 +138,9 @@ class Cluster:
             The scheduler is lost.
         """
         number, self._next = self._next, self._next + 1
-        allowed = frozenset(self._workers) - set(avoid) if avoid else frozenset()
+        allowed = frozenset[str]()
+        if avoid or self._unfit & set(self._workers):
+            allowed = frozenset(self._fit() - set(avoid) or set(self._workers) - set(avoid))
         try:
             future = self._client.submit(
                 do_piece,
@@ -173,7 +193,9 @@ class Cluster:
         return Answer(answer.number - first, answer.worker, answer.value, answer.error)
 
     def look(self) -> None:
-        """Ask the scheduler which workers there are.
+        """Ask the scheduler which workers there are, and let it take out those that are silent for too long.
+
+        Their pieces are then done by others. One that wakes up ends: nobody waits for its answers.
 
         Raises
         ------
@@ -189,7 +211,27 @@ class Cluster:
                 raise self._lost() from error
             return
         self._silent = None
+        if now - self._looked > _LOOKED_AWAY_S:
+            self._heard.clear()
+        self._looked = now
         self._workers = {address: int(one["nthreads"]) for address, one in found["workers"].items()}
+        heard, self._heard = self._heard, {}
+        for address, one in found["workers"].items():
+            seen, since = heard.get(address, (None, now))
+            self._heard[address] = (one["last_seen"], since if seen == one["last_seen"] else now)
+            if now - self._heard[address][1] > SILENT_S:
+                self._take_out(address)
+
+    def _take_out(self, worker: str) -> None:
+        self._workers.pop(worker, None)
+        # If that fails, the next look does it.
+        with contextlib.suppress(Exception):
+            self._client.sync(
+                self._client.scheduler.unregister,
+                address=worker,
+                stimulus_id=f"tickline-silent-{self._run}",
+                callback_timeout=PING_S,
+            )
 
     def _lost(self) -> ClusterError:
         hint = "What was committed stays; run it again when the scheduler is back: it goes on."
@@ -213,7 +255,8 @@ class Cluster:
                 piece.future.cancel()
                 del self._pieces[number]
                 what = "the workers that could have done it were lost"
-                return Answer(number, "", error=ClusterError(what, where=self.address, hint="Run it again."))
+                error = ClusterError(what, where=self.address, hint="Run it again.")
+                return Answer(number, "", error=error, stranded=True)
         return None
 
     def _answer(self, number: int) -> Answer:
@@ -231,8 +274,13 @@ class Cluster:
                 del self._pieces[number]
                 return self._broken(number, error)
         del self._pieces[number]
+        # By itself it would be done in a `__del__`, where Ctrl-C is lost.
+        future.release()
         if isinstance(value, Failure):
-            return Answer(number, worker, error=value.error(worker))
+            failed = value.error(worker)
+            if isinstance(failed, ClusterError):
+                self._unfit.add(worker)
+            return Answer(number, worker, error=failed)
         return Answer(number, worker, value)
 
     def _broken(self, number: int, error: BaseException) -> Answer:
@@ -255,12 +303,27 @@ class Cluster:
 
     def everywhere(self, work: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """Let every worker do the same at once; return what each answered, a value or a `TicklineError`."""
-        answers = self._client.run(do_piece, identity(), work, arguments, on_error="return")
+        self.look()
+        workers = self.workers
+        answers = self._client.sync(self._ask, workers, work, arguments)
         found: dict[str, Any] = {}
-        for worker, answer in sorted(answers.items()):
+        for worker, answer in zip(workers, answers, strict=True):
             value = _unanswered(worker, answer) if isinstance(answer, BaseException) else answer[1]
             found[worker] = value.error(worker) if isinstance(value, Failure) else value
         return found
+
+    async def _ask(
+        self, workers: list[str], work: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> list[Any]:
+        """Ask each worker by itself: one that hangs keeps nobody else from answering."""
+
+        async def ask(worker: str) -> Any:
+            asked = self._client._run(
+                do_piece, identity(), work, arguments, workers=[worker], on_error="return"
+            )
+            return (await asyncio.wait_for(asked, SILENT_S))[worker]
+
+        return await asyncio.gather(*map(ask, workers), return_exceptions=True)
 
     def check(self, work: Callable[..., Any], *arguments: Any) -> None:
         """Let every worker do the same before anything begins.
@@ -278,6 +341,8 @@ class Cluster:
 def _unanswered(worker: str, error: BaseException) -> ClusterError:
     """Explain what a worker says that has not even begun; Dask may wrap that up as text."""
     where, text = f"worker {worker}", f"{type(error).__name__}: {error}"
+    if isinstance(error, TimeoutError):
+        return ClusterError(f"does not answer within {SILENT_S:.0f} s", where=where, hint="Restart it.")
     if re.search(r"ModuleNotFoundError|ImportError|AttributeError", text):
         hint = f"Install tickline[dask] {_core.__version__} there."
         return ClusterError(f"has no tickline that this one could use ({text})", where=where, hint=hint)

@@ -2,8 +2,11 @@
 
 import contextlib
 import logging
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 from tickline.engines import remote
@@ -11,11 +14,13 @@ from tickline.engines.cluster import PING_S, Cluster
 from tickline.engines.options import ClusterError, EngineOptions
 from tickline.errors import TicklineError
 from tickline.progress import cores
+from tickline.stops import Stops
 
 __all__ = ["open_cluster"]
 
 CONNECT_S = 15.0
 """How long a scheduler may take to answer, and the first worker to be there."""
+_TLS = "distributed.comm.tls.ca-file, .client.cert and .client.key"
 _MANUAL = "Start it with `dask scheduler`, and workers with `dask worker ADDRESS`, or use --scheduler local."
 
 
@@ -43,15 +48,12 @@ def open_cluster(options: EngineOptions) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         address = options.scheduler or "local"
-        where: Any = address
         if address == "local":
-            where = _local_cluster(distributed, options.workers, stack)
-            address = str(where.scheduler_address)
-        try:
-            client = distributed.Client(where, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError) as error:
-            raise ClusterError("no scheduler answers", where=address, hint=_MANUAL) from error
-        stack.callback(_close, client)
+            client = _of_local_cluster(distributed, options.workers, stack)
+            address = str(client.scheduler.address)
+        else:
+            client = _client(distributed, address)
+            stack.callback(_close, client)
         cluster = Cluster(address, client)
         stack.callback(cluster.cancel)
         wanted = max(1, options.workers)
@@ -61,29 +63,79 @@ def open_cluster(options: EngineOptions) -> Iterator[Cluster]:
             cluster.look()
             what = f"has {len(cluster.workers)} workers, and {wanted} are wanted"
             raise ClusterError(what, where=address, hint=_MANUAL) from error
-        cluster.look()
         cluster.check(remote.identity)
         yield cluster
 
 
-def _local_cluster(distributed: Any, workers: int, stack: contextlib.ExitStack) -> Any:
+def _client(distributed: Any, address: str) -> Any:
+    if address.startswith("tls://"):
+        _check_tls(distributed, address)
+    try:
+        return distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise ClusterError("no scheduler answers", where=address, hint=_MANUAL) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"cannot be connected to ({type(error).__name__}: {error})"
+        raise ClusterError(what, where=address, hint="Look at the settings of Dask here.") from error
+
+
+def _check_tls(distributed: Any, address: str) -> None:
+    """See that Dask has certificates; its client would find that out too late to end well."""
+    try:
+        found = distributed.Security().get_connection_args("client")["ssl_context"]
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        what = f"Dask's TLS settings cannot be used ({error})"
+        raise ClusterError(what, where=address, hint=f"Check {_TLS}.") from error
+    if found is None:
+        raise ClusterError("tls:// needs Dask's TLS settings", where=address, hint=f"Set {_TLS}.")
+
+
+def _of_local_cluster(distributed: Any, workers: int, stack: contextlib.ExitStack) -> Any:
+    """Start processes on this machine, to be ended by `stack`, and return a client."""
     import dask
 
-    folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+    # Whoever finds it after a kill may know whose it is.
+    folder = stack.enter_context(
+        tempfile.TemporaryDirectory(prefix="tickline-dask-", ignore_cleanup_errors=True)
+    )
     spawning = "distributed.nanny.pre-spawn-environ"
     quiet = {**dask.config.get(spawning), "DASK_LOGGING__DISTRIBUTED": "critical"}
-    stack.enter_context(dask.config.set({spawning: quiet}))
-    cluster = distributed.LocalCluster(
-        n_workers=workers or cores(),
-        threads_per_worker=1,
-        # Without these two, pages of scheduler and workers would be shown to the whole network.
-        dashboard_address="127.0.0.1:0",
-        worker_dashboard_address="127.0.0.1:0",
-        local_directory=folder,
-        preload=[remote.__name__],
-        silence_logs=logging.CRITICAL,
-    )
-    return stack.enter_context(cluster)
+    stack.enter_context(dask.config.set({spawning: quiet, "temporary-directory": folder}))
+    with _stops_held_back():
+        cluster = distributed.LocalCluster(
+            n_workers=workers or cores(),
+            threads_per_worker=1,
+            # Without these two, pages of scheduler and workers would be shown to the whole network.
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            local_directory=folder,
+            preload=[remote.__name__],
+            silence_logs=logging.CRITICAL,
+        )
+        stack.enter_context(cluster)
+        client = distributed.Client(cluster, timeout=CONNECT_S, set_as_default=False)
+        stack.callback(_close, client)
+    return client
+
+
+@contextlib.contextmanager
+def _stops_held_back() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM come behind this: what is half started cannot be ended without noise.
+
+    Processes and threads that begin here inherit that Ctrl-C is blocked: a terminal sends it to all of them.
+    """
+    # It would unblock it when it starts.
+    resource_tracker.ensure_running()
+    stops = Stops()
+    try:
+        with contextlib.ExitStack() as stack:
+            if threading.current_thread() is threading.main_thread():
+                stack.enter_context(stops)
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
+            yield
+    finally:
+        stops.check()
 
 
 def _close(client: Any) -> None:

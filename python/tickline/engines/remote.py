@@ -1,9 +1,10 @@
 """What runs on a worker: one piece of work, by this very version, with its error as a value."""
 
 import hashlib
+import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,13 +17,29 @@ from tickline.errors import SourceError, TicklineError, UsageError
 __all__ = ["Failure", "dask_setup", "do_piece", "identity"]
 
 
+def _sources(package: Path) -> Iterator[Path]:
+    seen = set()
+    for folder, folders, names in os.walk(package, followlinks=True):
+        folders.sort()
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder, name) for name in names if name.endswith(".py"))
+
+
 @cache
 def identity() -> str:
-    """Return what this installation is: the core's version and a hash of the package's Python sources."""
+    """Return what this installation is: its version, and a hash of its sources, compiled and not.
+
+    Installations for development have links to folders. Compiled modules are told by what they were made
+    from: each machine may have made them itself.
+    """
     package = Path(__file__).parents[1]
-    hashed = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        hashed.update(str(path.relative_to(package)).encode() + b"\0")
+    hashed = hashlib.sha256(_core.SOURCES_SHA256.encode())
+    for name, path in sorted((str(path.relative_to(package)), path) for path in _sources(package)):
+        hashed.update(name.encode() + b"\0")
         hashed.update(hashlib.sha256(path.read_bytes()).digest())
     return f"{_core.__version__} ({hashed.hexdigest()[:16]})"
 

@@ -6,7 +6,6 @@ send back what the core counted: a small table. Whatever a worker does can be do
 """
 
 import errno
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,10 +16,11 @@ from typing import Any
 
 from tickline.clients.remote import Remotes
 from tickline.clients.remote_files import RemoteFile
-from tickline.engines import Answer, Cluster
+from tickline.engines import Answer, Cluster, ClusterError
+from tickline.engines.samples import sample_of
 from tickline.errors import InternalError, SourceError
 from tickline.inputs import opened
-from tickline.pipelines.connections.count import Counted
+from tickline.pipelines.connections.count import Counted, with_useful_threads
 from tickline.pipelines.connections.options import ConnectionOptions
 from tickline.pipelines.connections.pieces import (
     Log,
@@ -40,9 +40,8 @@ from tickline.progress import Progress
 from tickline.sources import Source, open_source
 from tickline.table import Table
 
-__all__ = ["Task", "count_on_cluster", "count_piece", "sample_of"]
+__all__ = ["Task", "count_on_cluster", "count_piece"]
 
-_SAMPLE_BYTES = 4096
 # A file that so many workers cannot read is one that is not there.
 _MOST_WORKERS = 3
 
@@ -67,18 +66,6 @@ class Task:
     sample: str
     begin: int = 0
     end: int | None = None
-
-
-def sample_of(source: Source | RemoteFile, size: int) -> str:
-    """Return what tells a file from another of the same name: a hash of its ends, as far as `size`."""
-    if source.kind == "pipe":
-        return ""
-    # What was there is still there: a log only grows.
-    ends = (
-        source.read_at(0, min(size, _SAMPLE_BYTES)),
-        source.read_at(max(size - _SAMPLE_BYTES, 0), _SAMPLE_BYTES),
-    )
-    return hashlib.blake2b(b"".join(ends), digest_size=16).hexdigest()
 
 
 @contextmanager
@@ -169,6 +156,7 @@ class _Run:
         remotes: Remotes,
         cluster: Cluster,
     ) -> None:
+        options = with_useful_threads(options, logs)
         # Names may hold signatures, and workers have no use for them.
         self._sent = replace(options, locations=("-",))
         self._options, self._told, self._remotes, self._cluster = options, told, remotes, cluster
@@ -247,7 +235,7 @@ class _Run:
         part = Part(0, 0)
         self._done[number] = (name, *put_together(name, [piece_of(count, 0)], part, {}))
         if not self._count.merge(count):
-            raise too_many(self._options)
+            raise too_many(self._options, self._options.threads)
 
     def _submit(self, todo: _Todo) -> None:
         if not todo.file.failed:
@@ -262,29 +250,38 @@ class _Run:
         if isinstance(answer.error, SourceError):
             self._elsewhere(todo, answer.worker, answer.error)
             return
-        if answer.error is not None:
-            if answer.worker or not todo.tried:
-                raise answer.error
-            # The other workers were lost; new ones may have come.
+        if answer.stranded:
+            # New workers may have come.
             self._ready.appendleft(replace(todo, tried=frozenset()))
+            return
+        if answer.error is not None:
+            # One that came during the run may be unfit, and says so.
+            if not isinstance(answer.error, ClusterError) or not self._next_worker(todo, answer.worker):
+                raise answer.error
             return
         piece, table = answer.value
         if not file.count.add_table(table):
-            raise too_many(self._options)
+            raise too_many(self._options, self._options.threads)
         file.pieces[todo.number] = piece
         file.missing -= 1
         self._told.advance(piece.lines["bytes"])
         if not file.missing:
             self._finish(file, todo.task)
 
+    def _next_worker(self, todo: _Todo, worker: str) -> bool:
+        """Give a piece to another worker than those that had it, if there is one."""
+        tried = todo.tried | {worker}
+        if not worker or len(tried) >= _MOST_WORKERS or not set(self._cluster.workers) - tried:
+            return False
+        self._ready.appendleft(replace(todo, tried=tried))
+        return True
+
     def _elsewhere(self, todo: _Todo, worker: str, error: SourceError) -> None:
         """Let another worker try: not every one may have the file."""
-        tried = todo.tried | {worker}
         local = isinstance(todo.task.log, str)
         # What is damaged is so for everybody.
         of_worker = not local or error.errno is not None
-        if of_worker and len(tried) < _MOST_WORKERS and set(self._cluster.workers) - tried:
-            self._ready.appendleft(replace(todo, tried=tried))
+        if of_worker and self._next_worker(todo, worker):
             return
         todo.file.failed = True
         if local:
@@ -309,7 +306,7 @@ class _Run:
             noted["bytes_not_read"] = file.size - (file.part.end - file.part.begin)
         total, rejects = put_together(file.name, pieces, file.part, noted)
         if not self._count.merge(file.count):
-            raise too_many(self._options)
+            raise too_many(self._options, self._options.threads)
         self._done[file.number] = file.name, total, rejects
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
@@ -27,14 +27,16 @@ from tickline.pipelines.connections.pieces import (
     way_back,
 )
 from tickline.pipelines.connections.window import Part, part_of
-from tickline.progress import Progress
+from tickline.progress import Progress, cores
 from tickline.sources import Source
 from tickline.threads import WorkHere
 
-__all__ = ["Counted", "count_logs"]
+__all__ = ["Counted", "count_logs", "with_useful_threads"]
 
 # A range of fewer bytes costs more to set up than threads gain.
 _LEAST_BYTES = 4 * 2**20
+# So many may wait for a network at a time, however few cores there are.
+_MOST_WAITING = 32
 
 
 @dataclass(slots=True)
@@ -147,8 +149,25 @@ class _File:
         # At once, and not when all are done: else the counts of every range would wait in memory.
         with self._mutex:
             if not self.count.merge(count):
-                raise too_many(self._options)
+                raise too_many(self._options, self._options.threads)
         return piece_of(count, first)
+
+
+def with_useful_threads(options: ConnectionOptions, logs: Sequence[Log]) -> ConnectionOptions:
+    """Return the options without threads that would have nothing to do, as each takes its share of memory."""
+    paths = [log for log in logs if isinstance(log, str)]
+    most = max(cores(), _MOST_WAITING)
+    if len(paths) == len(logs):
+        step = min(options.partition_bytes, _LEAST_BYTES)
+        most = min(cores(), sum(1 + _size(path) // step for path in paths))
+    return replace(options, threads=max(1, min(options.threads, most)))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # standard input; what cannot be read is named when its turn comes
+        return 0
 
 
 def count_logs(
@@ -169,6 +188,7 @@ def count_logs(
         Hosts and counts need more than `options.memory_bytes`.
     """
     told = progress or Progress()
+    options = with_useful_threads(options, logs)
     counted = Counted(new_count(options))
     threads = options.threads
     pool: Executor = ThreadPoolExecutor(threads, "tickline-count") if threads > 1 else WorkHere()
@@ -200,7 +220,7 @@ def _finish(waiting: list[_File], counted: Counted, options: ConnectionOptions) 
         counted.problems.append(error)
     else:
         if not counted.count.merge(file.count):
-            raise too_many(options)
+            raise too_many(options, options.threads)
         counted.accounting.append((file.name, total))
         counted.rejects += [(file.name, found) for found in rejects]
     file.close()

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from pathlib import Path
 
 from tickline.clients.remote import Remotes, is_remote
@@ -39,12 +40,12 @@ def find_logs(locations: tuple[str, ...], remotes: Remotes | None = None) -> Dis
                 raise UsageError("an address cannot be followed", where=shown(location), hint=hint)
             _take_remote(remotes.find(location, WANTED), found)
             continue
-        matched = [location]
-        if not os.path.lexists(location) and glob.has_magic(location):
-            # pathlib has no way to take a pattern that may be absolute.
-            matched = sorted(glob.glob(location, recursive=True), key=natural_key)  # noqa: PTH207
-        for path in matched:
-            _take(path, found, seen)
+        if os.path.lexists(location) or not glob.has_magic(location):
+            _take(location, found, seen, named=True)
+            continue
+        # pathlib has no way to take a pattern that may be absolute.
+        for path in sorted(glob.glob(location, recursive=True), key=natural_key):  # noqa: PTH207
+            _take(path, found, seen, named=False)
     return found
 
 
@@ -55,7 +56,8 @@ def _take_remote(listed: Discovery, found: Discovery) -> None:
     found.left_out["named twice"] += sum(file.path in known for file in listed.files)
 
 
-def _take(path: str, found: Discovery, seen: set[tuple[int, int]]) -> None:
+def _take(path: str, found: Discovery, seen: set[tuple[int, int]], *, named: bool) -> None:
+    """Add a file, or those of a folder; a pipe is read only where somebody named it."""
     files = [Found(path, path)]
     if Path(path).is_dir():
         below = discover(path, wanted=WANTED)
@@ -66,7 +68,12 @@ def _take(path: str, found: Discovery, seen: set[tuple[int, int]]) -> None:
         try:
             status = os.stat(file.path)
         except OSError as error:
-            found.problems.append(explain_os_error(error, file.path))
+            # Not every address is known as one: fsspec has chains of them.
+            plain = OSError(error.errno, error.strerror)
+            found.problems.append(explain_os_error(plain, shown(file.path)))
+            continue
+        if not named and not stat.S_ISREG(status.st_mode):
+            found.left_out["pipe, socket or device"] += 1
             continue
         identity = status.st_dev, status.st_ino
         if identity in seen:

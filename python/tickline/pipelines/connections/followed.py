@@ -173,6 +173,8 @@ class Content:
         How many lines were read, if it is all there was up to here.
     stamp : (int, int) or None
         Size and time of the file when it was last looked at.
+    unplaced : bool
+        It was empty when it appeared: it may become a log of its own or a copy.
     changed_s : float
         When it was last seen to have grown, or lost its file; seconds of the monotonic clock.
     """
@@ -190,6 +192,7 @@ class Content:
     lines: int | None = 0
     file: Opened | None = None
     stamp: Stamp | None = None
+    unplaced: bool = False
     changed_s: float = 0.0
 
     def advance(self, offset: int, known_mark: str) -> None:

@@ -8,9 +8,11 @@ since. Of files that were there at the beginning each is read for itself, as a s
 
 import errno
 import os
+import resource
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +26,14 @@ from tickline.pipelines.connections.options import ConnectionOptions
 from tickline.pipelines.connections.reading import Reading
 from tickline.pipelines.connections.ring import Ring
 from tickline.pipelines.connections.tally import Tally
+from tickline.sources import kind_of
 
 __all__ = ["Follower"]
 
 # A file that nobody writes to is closed: it may have been removed, and its disk space waits for that.
 _KEPT_OPEN_S = 300.0
+# So many are open at once, and half of the descriptors at most.
+_MOST_OPEN = 256
 # For so long a compressed file may be cut off, or a file be the beginning of another one, before that counts.
 _BEING_WRITTEN_S = 30.0
 # A last line without its end counts as a line if nobody has touched it for so long.
@@ -39,20 +44,16 @@ _NO_STAMP = (-1, -1)
 
 
 class Follower:
-    """Reads what is new in logs into a ring; a context manager.
+    """Reads what is new in logs into a ring; a context manager."""
 
-    Parameters
-    ----------
-    check : callable
-        Called between two steps; what it raises ends a look there, and nothing is lost or counted twice.
-    """
-
-    def __init__(self, options: ConnectionOptions, ring: Ring, check: Callable[[], object]) -> None:
+    def __init__(self, options: ConnectionOptions, ring: Ring) -> None:
         self._locations = options.locations
         self._remembered_s = max(_REMEMBERED_S, float(options.seconds + options.disorder_seconds))
         self._tally = Tally()
-        self._reading = Reading(options, ring, self._tally, check)
+        self._reading = Reading(options, ring, self._tally)
         self._contents: list[Content] = []
+        self._open: list[Content] = []
+        self._most_open = _most_open()
         # Files that hold nothing new, as long as nobody writes to them.
         self._settled: dict[Identity, Stamp] = {}
         # Files of which it is not clear yet what they are: since when, and their stamps.
@@ -72,20 +73,17 @@ class Follower:
 
     def counted(self, count: _core.ConnectionsCount) -> Counted:
         """Return what became of all lines so far, with the counts of a report."""
-        return self._tally.counted(count, [*self._unfound, *self._problems.values()])
+        # What they will be is not known yet.
+        empty = [one.name for one in self._contents if one.unplaced and one.identity in self._present]
+        return self._tally.counted(count, [*self._unfound, *self._problems.values()], empty)
 
     @property
     def folders(self) -> set[str]:
         """Folders in which files were found."""
         return {_folder(path) for path, _ in self._present.values()}
 
-    def finish(self) -> None:
-        """Read what is new for the last time, to its end."""
-        self._reading.check = lambda: None
-        self.look()
-
     def look(self) -> None:
-        """Read what is new.
+        """Read what is new: of each file as much as there is when its turn comes.
 
         Raises
         ------
@@ -159,19 +157,31 @@ class Follower:
             file.close()
         else:
             content.file = file
+            self._keep(content)
             self._grow(content, file)
+
+    def _keep(self, content: Content) -> None:
+        """Keep a file open; of too many, close the one that was changed the longest time ago."""
+        self._open = [one for one in self._open if one.file is not None and one is not content]
+        if len(self._open) >= self._most_open:
+            min(self._open, key=lambda one: one.changed_s).close()
+        self._open.append(content)
 
     def _grow(self, content: Content, file: Opened) -> None:
         """Read the whole lines behind the offset; begin anew if the file was emptied."""
         stamp = stamp_of(os.fstat(file.fd))
         if stamp == content.stamp and not self._is_unfinished(content, stamp):
             return
+        if content.unplaced:
+            self._place_late(content, file, stamp)
+            return
         if not self._goes_on(content, file):
             self._tally.note(content.name, "emptied", 1)
-            fresh = Content(content.name, content.identity, file=file)
+            fresh = Content(content.name, content.identity, file=file, changed_s=self._now_s)
             content.file = None
             content.lose(self._now_s)
             self._contents.append(fresh)
+            self._keep(fresh)
             self._look_beside(content, file)
             content = fresh
         if stamp != content.stamp:
@@ -208,11 +218,12 @@ class Follower:
 
     def _look_beside(self, content: Content, emptied: Opened) -> None:
         """Look for the rest of a log that was emptied in its rotated copies, which may be named otherwise."""
-        path = Path(emptied.path)
-        try:
-            beside = [one for one in path.parent.iterdir() if one.name.startswith(path.name)]
-        except OSError:
-            return
+        beside: list[Path] = []
+        # Behind a link, copies lie beside the file itself.
+        for path in {emptied.path, os.path.realpath(emptied.path)}:
+            folder, name = os.path.split(path)
+            with suppress(OSError):
+                beside += [one for one in Path(folder).iterdir() if one.name.startswith(name)]
         known = {one.identity for one in self._contents} | self._present.keys()
         for one in beside:
             file = None
@@ -275,8 +286,27 @@ class Follower:
                 return False
         elif not file.head and not file.packed and not self._first:
             # A copy that is just being made begins so, too.
-            return False
+            empty = Content(file.path, file.identity, file=file, unplaced=True, changed_s=self._now_s)
+            self._contents.append(empty)
+            self._keep(empty)
+            return True
         return self._begin(Content(file.path, file.identity), file)
+
+    def _place_late(self, content: Content, file: Opened, stamp: Stamp) -> None:
+        """Begin with a file that was empty, if something is in it now."""
+        file.head = file.read(0, MARK_HEAD)
+        if not file.head:
+            content.stamp = stamp
+            return
+        self._contents.remove(content)
+        content.file = None
+        kept = False
+        try:
+            # What is compressed is met as a new one.
+            kept = kind_of(file.head) == "plain" and self._place(file)
+        finally:
+            if not kept:
+                file.close()
 
     def _copy(self, content: Content, file: Opened, offset: int, size: int) -> bool:
         """Take the rest of a content from a copy that agrees up to `offset`, if it has no file of its own."""
@@ -311,13 +341,17 @@ class Follower:
         if content not in self._contents:
             self._contents.append(content)
         self._unclear.pop(file.identity, None)
+        self._tally.know(content.name)
         if file.packed:
             return False
-        content.file = file
-        # One that nobody has written to for long is closed soon.
-        content.changed_s -= max(time.time() - stamp[1] / 1e9, 0.0)
+        age_s = max(time.time() - stamp[1] / 1e9, 0.0)
+        content.changed_s -= age_s
         self._reading.skip(content, file)
         self._read(content, file, stamp)
+        if age_s > _KEPT_OPEN_S:
+            return False
+        content.file = file
+        self._keep(content)
         return True
 
     def _waits_for(self, identity: Identity, stamp: Stamp) -> bool:
@@ -339,6 +373,12 @@ class Follower:
         gone |= {id(one) for one in lost[: max(0, len(lost) - _MOST_REMEMBERED)]}
         if gone:
             self._contents = [one for one in self._contents if id(one) not in gone]
+
+
+def _most_open() -> int:
+    """Return how many files may be open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_OPEN if limit == resource.RLIM_INFINITY else max(2, min(_MOST_OPEN, limit // 2))
 
 
 def _folder(path: str) -> str:

@@ -52,11 +52,11 @@ class ConnectionOptions:
         How much older a line may be than one before it. Only what can hold lines of the window by that is
         read of a file; whether it is so is checked, and a file where it is not is read whole.
     threads : int
-        How many cores are used.
+        How many cores are used at most; of threads that would have nothing to do, none are started.
     partition_bytes : int
         How many bytes one thread reads at a time, at most.
     memory_bytes : int
-        How much hosts and counts may take, over all threads.
+        How much hosts and counts may take, shared evenly among two tables for each thread and two more.
     max_line_bytes : int
         Lines of more bytes are rejected.
     reports : tuple of str

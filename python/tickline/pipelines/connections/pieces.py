@@ -33,18 +33,21 @@ Log = str | Address
 _STEP_BYTES = 16 * 2**20
 
 
+def _tables(threads: int) -> int:
+    """Return how many tables there are: of each thread, each file under way, all files, and a spare one."""
+    return 2 * threads + 2
+
+
 def new_count(options: ConnectionOptions) -> _core.ConnectionsCount:
     """Return an empty count: the latest bucket has the number -1, the one before it -2."""
     window = options.window
-    # A table for each thread, for each file that is under way, and for the whole.
-    tables = 2 * options.threads + 2
     return _core.ConnectionsCount(
         since_ns=window.since_ns,
         until_ns=window.until_ns,
         origin_ns=window.until_ns + 1,
         bucket_ns=window.bucket_ns,
         max_line_bytes=options.max_line_bytes,
-        memory=options.memory_bytes // tables,
+        memory=options.memory_bytes // _tables(options.threads),
     )
 
 
@@ -89,7 +92,7 @@ def add_range(
         except OSError as error:
             raise explain_os_error(error, source.path) from error
         if count.refused:
-            raise too_many(options)
+            raise too_many(options, options.threads)
         told.advance(step - position)
         position = step
     return 0
@@ -102,17 +105,27 @@ def add_stream(
     for chunk in content:
         count.feed(chunk)
         if count.refused:
-            raise too_many(options)
+            raise too_many(options, options.threads)
         told.advance(len(chunk))
     count.finish()
     if count.refused:
-        raise too_many(options)
+        raise too_many(options, options.threads)
 
 
-def too_many(options: ConnectionOptions) -> TicklineError:
-    """Return the error for more hosts and counts than memory is allowed for."""
+def too_many(options: ConnectionOptions, threads: int = 0) -> TicklineError:
+    """Return the error for more hosts and counts than memory is allowed for.
+
+    Parameters
+    ----------
+    threads : int
+        Whose tables share it; 0 where none do.
+    """
     what = f"hosts and their counts need more than the {options.memory_bytes / 1e6:,.0f} MB that are allowed"
-    hint = "Allow more, or ask for a shorter window or longer buckets."
+    if threads:
+        share = options.memory_bytes / _tables(threads) / 1e6
+        what += f": {share:,.1f} MB for each of {_tables(threads)} tables, two for each thread and two more"
+    fewer = ", take fewer --threads," if threads > 1 else ""
+    hint = f"Allow more with --memory{fewer} or ask for a shorter window or longer buckets."
     return TicklineError(what, where="memory", hint=hint)
 
 

@@ -1,7 +1,5 @@
 """Reads stretches of logs into a ring, so that a log that changes meanwhile is noticed and not counted."""
 
-from collections.abc import Callable
-
 from tickline import _core
 from tickline.errors import explain_os_error
 from tickline.file_marks import MARK_HEAD
@@ -13,26 +11,17 @@ from tickline.pipelines.connections.window import part_of
 
 __all__ = ["Reading"]
 
-# So many bytes between two looks at Ctrl-C, and at whether the file is still the same.
+# So many bytes between two looks at whether the file is still the same.
 _STEP_BYTES = 16 * 2**20
 
 
 class Reading:
-    """Counts lines of contents, each step of it whole or not at all.
+    """Counts lines of contents, each step of it whole or not at all."""
 
-    Parameters
-    ----------
-    check : callable
-        Called before each step; may raise.
-    """
-
-    def __init__(
-        self, options: ConnectionOptions, ring: Ring, tally: Tally, check: Callable[[], object]
-    ) -> None:
+    def __init__(self, options: ConnectionOptions, ring: Ring, tally: Tally) -> None:
         self._disorder_ns = options.disorder_ns
         self._ring = ring
         self._tally = tally
-        self.check = check
 
     def skip(self, content: Content, file: Opened) -> None:
         """Leave out what a plain file that is new has before the window, as a single run does."""
@@ -88,7 +77,6 @@ class Reading:
 
         def take(chunk: bytes, end: int) -> None:
             nonlocal inside
-            self.check()
             begin = end - len(chunk)
             at = max(content.offset - begin, 0)
             if at > len(chunk):
@@ -111,7 +99,6 @@ class Reading:
 
     def _step(self, content: Content, file: Opened, begin: int, end: int) -> bool:
         """Count a part of a range: behind the offset, or of what was skipped."""
-        self.check()
         step = begin + _STEP_BYTES
         step = file.line_end(step - 1, end) if step < end else end
         ahead = begin == content.offset

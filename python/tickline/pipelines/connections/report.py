@@ -1,10 +1,11 @@
 """The report of connections: the busiest server, who connected to a host, and where a host connected to."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tickline import accounting
 from tickline.clients.remote import Remotes
+from tickline.clients.remote_files import shown
 from tickline.engines import EngineOptions, open_cluster
 from tickline.errors import SourceError, TicklineError
 from tickline.pipelines.connections.aggregates import Aggregates
@@ -70,6 +71,8 @@ class Result:
         What the reports of other packages gave, by their names.
     problems : tuple of TicklineError
         What could not be read, and nothing of it is counted; reports of other packages that failed.
+    left_out : dict of str to int
+        Files that were found and are none that is asked for, by reason; empty for a tail.
     """
 
     host_from: str
@@ -84,6 +87,7 @@ class Result:
     rejects: Table
     reports: dict[str, str | Rows] = field(default_factory=dict)
     problems: tuple[TicklineError, ...] = field(default=())
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def connections(self) -> int:
@@ -139,17 +143,16 @@ def connection_report(
         if not found.files:
             if found.problems:
                 raise found.problems[0]
-            where = ", ".join(options.locations)
+            where = ", ".join(map(shown, options.locations))
             raise SourceError("no log was found", where=where, hint="Name a file, a folder or a pattern.")
         logs = [remotes.addresses.get(file.path, file.path) for file in found.files]
         if engine is None or not engine.distributed:
-            counted = count_logs(logs, options, progress, remotes)
-            counted.problems[:0] = found.problems
-            return report_of(counted, options)
-        with open_cluster(engine) as cluster:
-            counted = count_on_cluster(logs, options, progress, remotes, cluster)
-            counted.problems[:0] = found.problems
-            return report_of(counted, options, cluster.client)
+            result = report_of(count_logs(logs, options, progress, remotes), options)
+        else:
+            with open_cluster(engine) as cluster:
+                counted = count_on_cluster(logs, options, progress, remotes, cluster)
+                result = report_of(counted, options, cluster.client)
+    return replace(result, problems=(*found.problems, *result.problems), left_out=dict(found.left_out))
 
 
 def report_of(counted: Counted, options: ConnectionOptions, client: object = None) -> Result:

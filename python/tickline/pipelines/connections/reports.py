@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from tickline.errors import TicklineError, UsageError
+from tickline.errors import TicklineError, UsageError, printable
 from tickline.pipelines.connections.aggregates import Aggregates
 from tickline.pipelines.connections.options import NS_PER_S, Window
 
@@ -127,7 +127,9 @@ def run_reports(
             what = error.what if isinstance(error, TicklineError) else f"{type(error).__name__}: {error}"
             hint = error.hint if isinstance(error, TicklineError) else None
             hint = hint or f"It is {entry.value}; the other reports are whole."
-            problem = ReportError(f"this report failed ({what})", where=name, hint=hint)
+            # Whatever they wrote into it: it goes to a terminal.
+            what = f"this report failed ({printable(what)})"
+            problem = ReportError(what, where=name, hint=printable(hint))
             problem.__cause__ = error
             problems.append(problem)
     return given, problems

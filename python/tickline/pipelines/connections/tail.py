@@ -53,8 +53,9 @@ def follow(
     Raises
     ------
     KeyboardInterrupt
-        Ctrl-C (`Terminated` for SIGTERM), when the last report was made. Its window ends at the next moment
-        that it can end at, which is a minute ahead at most, or a thousandth of the window.
+        Ctrl-C (`Terminated` for SIGTERM), when the last report was made, of all that was there. Its window
+        ends at the next moment that it can end at, which is a minute ahead at most, or a thousandth of the
+        window. A second Ctrl-C is obeyed at once, without it.
     TicklineError
         There are more hosts and counts than `options.memory_bytes` holds.
     UsageError
@@ -64,18 +65,19 @@ def follow(
         raise UsageError("standard input cannot be followed", where="tail", hint="Name files or patterns.")
     check_reports(options.reports)
     ring = Ring(options, sleep_seconds)
-    with Stops() as stops, Follower(options, ring, stops.check) as follower, Watch() as watch:
+    with Stops() as stops, Follower(options, ring) as follower, Watch() as watch:
         live = Live(options, ring, follower, clock)
-        try:
-            while True:
-                report = live.look()
-                if report is not None:
-                    on_report(report)
-                watch.follow(follower.folders | _folders(options.locations))
+        while True:
+            # The first Ctrl-C waits for what is under way, so that no rotation is seen by halves.
+            report = live.look()
+            if report is not None:
+                on_report(report)
+            watch.follow(follower.folders | _folders(options.locations))
+            try:
                 stops.idle(partial(watch.wait, live.pause_s(_POLL_S if watch.tells else _BLIND_POLL_S)))
-        except KeyboardInterrupt:
-            on_report(live.last())
-            raise
+            except KeyboardInterrupt:
+                on_report(live.last())
+                raise
 
 
 class Live:
@@ -91,7 +93,6 @@ class Live:
         self._ahead_ns = options.now_ns - clock()
         self._edge = 0
         self._took_s = 0.0
-        self._looking = False
 
     def _now_ns(self) -> int:
         return self._clock() + self._ahead_ns
@@ -103,11 +104,8 @@ class Live:
         if due:
             # Those before it are too late.
             self._edge = max(self._edge, (ring.edge_at(now_ns + 1) - 1) // every * every)
-        ring.slide(min(self._edge, ring.edge_at(now_ns)), now_ns)
         began_s = time.monotonic()
-        self._looking = True
-        self._follower.look()
-        self._looking = False
+        self._read(now_ns)
         self._took_s = time.monotonic() - began_s
         report = self._report(self._edge) if due else None
         # The clock may have been set, back or forward.
@@ -122,10 +120,13 @@ class Live:
         return min(max(most_s, self._took_s), rest_s)
 
     def last(self) -> Result:
-        """Read what is new, unless a look was broken off, and return a report."""
-        if not self._looking:
-            self._follower.finish()
+        """Read what is new, and return a report."""
+        self._read(self._now_ns())
         return self._report(self._ring.edge_at(self._now_ns()))
+
+    def _read(self, now_ns: int) -> None:
+        self._ring.slide(min(self._edge, self._ring.edge_at(now_ns)), now_ns)
+        self._follower.look()
 
     def _report(self, edge: int) -> Result:
         count, options = self._ring.report(edge)

@@ -24,6 +24,10 @@ class Tally:
         self._rejects: list[tuple[str, _core.Rejects]] = []
         self._room = _MOST_REJECTS
 
+    def know(self, name: str) -> None:
+        """Take a log among those that were found."""
+        self._total(name)
+
     def add(self, name: str, lines_before: int | None, piece: _core.ConnectionsCount) -> None:
         """Add what became of some lines of a log; None if nobody knows how many lines are before them."""
         counts = piece.counts()
@@ -39,9 +43,14 @@ class Tally:
         """Add something that is noted of a log."""
         accounting.add(self._total(name), {**accounting.empty(), "noted": {what: number}})
 
-    def counted(self, count: _core.ConnectionsCount, problems: Sequence[SourceError]) -> Counted:
-        """Return all of it, with the counts of a report."""
-        return Counted(count, list(self._totals.items()), list(self._rejects), list(problems))
+    def counted(
+        self, count: _core.ConnectionsCount, problems: Sequence[SourceError], empty: Sequence[str]
+    ) -> Counted:
+        """Return all of it, with the counts of a report; `empty` are logs that nothing stands in yet."""
+        totals = {**self._totals}
+        for name in empty:
+            totals.setdefault(name, accounting.empty())
+        return Counted(count, list(totals.items()), list(self._rejects), list(problems))
 
     def _total(self, name: str) -> dict[str, Any]:
         if name not in self._totals:

@@ -9,7 +9,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tickline import accounting
 from tickline.engines.options import ClusterError
+from tickline.engines.samples import sample_of
 from tickline.errors import SourceError, TicklineError, explain_os_error
 from tickline.files import Folders
 from tickline.pipelines.access.ingest.claims import Content, ToldClaims
@@ -28,6 +29,7 @@ from tickline.pipelines.access.ingest.read import LISTED_REJECTS, Reader, ReadSo
 from tickline.pipelines.access.ingest.rows import RowMaker, Run
 from tickline.pipelines.access.ingest.tasks import Task
 from tickline.pipelines.access.ingest.unit import StoreFailedError, Unit, check_unchanged
+from tickline.sources import Source, open_source
 from tickline.store.pseudonyms import ENVIRONMENT, Pseudonyms, key_id, load_key
 from tickline.store.rows import months_of
 from tickline.store.settings import Settings, read_settings
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
     from tickline.clients.s3 import S3Client
     from tickline.store.bucket import PartsBucket
 
-__all__ = ["Given", "Place", "Told", "check_place", "read_group", "read_range", "survey"]
+__all__ = ["Given", "Place", "Told", "check_place", "read_group", "read_range", "survey", "to_be_sent"]
 
+_SAME_USER = "Run the worker as the user who owns the store."
 # What another machine may have, if this one does not.
 _ELSEWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ESTALE, errno.EIO})
 
@@ -124,10 +127,20 @@ def _tools(place: Place) -> _Tools:
         return _Tools(path, reader, Pseudonyms(path, key, keep_addresses=False))
     from tickline.store.bucket import PartsBucket
 
-    scratch = tempfile.TemporaryDirectory(prefix="tickline-")
+    scratch = tempfile.TemporaryDirectory(prefix="tickline-", dir=_scratch_folder())
     path = Path(scratch.name)
     pseudonyms = Pseudonyms(path, key, keep_addresses=False)
     return _Tools(path, reader, pseudonyms, PartsBucket(place.bucket), scratch)
+
+
+def _scratch_folder() -> str | None:
+    """Return the folder of this worker: what a killed one leaves there Dask takes away."""
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().local_directory)
+    except ValueError:  # no worker
+        return None
 
 
 def _of_store(place: Place) -> tuple[Settings, bytes]:
@@ -151,8 +164,16 @@ def _shared_settings(place: Place) -> Settings:
         raise ClusterError(f"does not see the store {place.store} ({error.what})", hint=hint) from error
     if settings.store_id != place.store_id:
         raise ClusterError(f"has another store at {place.store}", hint=hint)
-    if not os.access(place.store, os.W_OK | os.X_OK):
-        raise ClusterError(f"may not write into the store {place.store}", hint="Run it as the same user.")
+    try:
+        # What the store's owner may not open would close the store to him; the disk knows whose files are.
+        owner = Path(place.store, "store.toml").stat().st_uid
+        with tempfile.TemporaryFile(dir=place.store) as file:
+            writer = os.fstat(file.fileno()).st_uid
+    except OSError as error:
+        raise ClusterError(f"may not write into the store {place.store}", hint=_SAME_USER) from error
+    if writer != owner:
+        what = f"runs as another user ({writer}) than the owner ({owner}) of the store {place.store}"
+        raise ClusterError(what, hint=_SAME_USER)
     return settings
 
 
@@ -167,33 +188,58 @@ def check_place(place: Place) -> None:
     _of_store(place)
 
 
-class _SharedInput(Input):
-    """An input that somebody else has listed: it must be there, and not older than it was."""
+@dataclass(frozen=True, slots=True)
+class _SentInput(Input):
+    """An input that another process has listed.
 
-    __slots__ = ()
+    Attributes
+    ----------
+    sample : str
+        What `sample_of` gave of it there; empty where that process could not read it.
+    """
+
+    sample: str = field(default="", repr=False)
 
     def open(self) -> OpenInput:
-        opened = super().open()
-        if not self.is_remote and (opened.size < self.size or opened.mtime_ns < self.mtime_ns):
+        """Open it, if it is what was listed: a plain file may have grown since."""
+        # Without arguments `super` does not find a class that has slots.
+        opened = Input.open(self)
+        try:
+            is_it = self.is_remote or self._is_it(opened)
+        except BaseException:
+            opened.close()
+            raise
+        if not is_it:
             opened.close()
             hint = "Workers must see what this process sees, under the same path; or run it again."
             what = "is not the file that was listed"
             raise SourceError(what, where=self.name, hint=hint, number=errno.ESTALE)
         return opened
 
+    def _is_it(self, opened: OpenInput) -> bool:
+        if opened.size < self.size or opened.mtime_ns < self.mtime_ns:
+            return False
+        if not self.sample or opened.kind != "plain":
+            return (opened.size, opened.mtime_ns) == (self.size, self.mtime_ns)
+        return isinstance(opened, Source) and sample_of(opened, self.size) == self.sample
+
+
+def to_be_sent(task: Task) -> Task:
+    """Return a task that can go over the line: without connections, and with a sample of its file."""
+    item, sample = task.input, ""
+    if not item.is_remote:
+        # What cannot be read here may be so there.
+        with suppress(SourceError), open_source(item.name) as source:
+            sample = sample_of(source, item.size)
+    sent = _SentInput(item.name, item.size, item.mtime_ns, item.inode, item.form, item.key, sample=sample)
+    return replace(task, input=sent)
+
 
 def _here(task: Task) -> Task:
     """Return a task that can be read in this process."""
-    item = task.input
-    client = None
-    if item.name.startswith("s3://"):
-        client = _s3_client()
-    return replace(
-        task,
-        input=_SharedInput(
-            item.name, item.size, item.mtime_ns, item.inode, item.form, item.key, _client=client
-        ),
-    )
+    if not task.input.name.startswith("s3://"):
+        return task
+    return replace(task, input=replace(task.input, _client=_s3_client()))
 
 
 @lru_cache(maxsize=1)
@@ -208,7 +254,7 @@ def read_group(place: Place, tasks: list[Task], told: Told) -> Given:
     tools, folders = _tools(place), Folders()
     maker = RowMaker(tools.path, tools.pseudonyms, folders, dedupe=False)
     unit = GroupUnit([_here(task) for task in tasks], tools.reader, maker, ToldClaims(*told), tools.path)
-    with _discarding(unit.discard):
+    with _discarding(unit.discard, place):
         for step in unit.steps():
             step()
         tools.deliver(unit.finished.runs, folders)
@@ -246,7 +292,7 @@ def read_range(place: Place, surveyed: ReadSource, begin: int, end: int, lines: 
     except OSError as error:
         _fail(part, given, error)
         return given
-    with _discarding(partial(_discard, given.runs, tools.path)):
+    with _discarding(partial(_discard, given.runs, tools.path), place):
         given.runs.append(RowMaker(tools.path, tools.pseudonyms, folders, dedupe=False).make(tables))
         tools.deliver(given.runs, folders)
     return given
@@ -258,15 +304,19 @@ def _discard(runs: list[Run], store: Path) -> None:
 
 
 @contextmanager
-def _discarding(discard: Callable[[], object]) -> Iterator[None]:
-    """Leave no files of a piece that fails; what the disk says is said of the store."""
+def _discarding(discard: Callable[[], object], place: Place) -> Iterator[None]:
+    """Leave no files of a piece that fails; what the disk says is said of the store, or of this worker."""
     try:
         yield
-    except StoreFailedError as error:
+    except BaseException as error:
         discard()
-        raise error.reason from error
-    except BaseException:
-        discard()
+        reason = error.reason if isinstance(error, StoreFailedError) else error
+        if place.bucket is not None and isinstance(reason, SourceError):
+            # Another one may have a way to the bucket, and room for what is to go there.
+            what = f"cannot bring files into the bucket ({reason.where}: {reason.what})"
+            raise ClusterError(what, hint=reason.hint) from reason
+        if reason is not error:
+            raise reason from error
         raise
 
 

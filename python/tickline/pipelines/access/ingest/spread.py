@@ -24,6 +24,7 @@ from tickline.pipelines.access.ingest.pieces import (
     read_group,
     read_range,
     survey,
+    to_be_sent,
 )
 from tickline.pipelines.access.ingest.read import LISTED_REJECTS, ReadSource
 from tickline.pipelines.access.ingest.reading import Reading
@@ -42,6 +43,8 @@ __all__ = ["SpreadReading"]
 # A piece that one worker cannot do is given to so many, one after another.
 _TRIES = 3
 _PUBLISH_S = 5.0
+# The list for readers elsewhere is written whole: the longer that takes, the less often, 1/20 of the time.
+_PUBLISH_PAUSE = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -52,12 +55,15 @@ class _Unit:
     ----------
     ranges : bool
         One plain file, which is surveyed first.
+    sent : list of Task
+        The tasks as workers get them.
     known : dict
         Contents of others, as far as its pieces have to know.
     """
 
     tasks: list[Task]
     ranges: bool
+    sent: list[Task]
     known: dict[Content, int] = field(default_factory=dict)
     growing: frozenset[int] = frozenset()
     surveyed: ReadSource | None = None
@@ -92,7 +98,7 @@ class SpreadReading(Reading):
         store = str(folder.path.absolute())
         told = None if options.bucket is None else folder.settings
         self.place = Place(store, folder.settings.store_id, options.max_line_bytes, options.bucket, told)
-        self.published_s = time.monotonic()
+        self.publish_at_s = time.monotonic() + _PUBLISH_S
         self.ready: deque[_Piece] = deque()
         self.out: dict[int, _Piece] = {}
 
@@ -151,7 +157,7 @@ class SpreadReading(Reading):
                 and task.before.same_form
                 and self.claims.may_grow(task.source, task.before.source, task.stored_name)
             )
-            yield _Unit(some, ranges, known, growing)
+            yield _Unit(some, ranges, [to_be_sent(task) for task in some], known, growing)
 
     def _next(self, units: Iterator[_Unit]) -> _Piece | None:
         """Return what is to be done next: first what was begun."""
@@ -163,7 +169,7 @@ class SpreadReading(Reading):
     def _submit(self, piece: _Piece) -> None:
         unit = piece.unit
         told = Told(unit.known, unit.growing)
-        tasks = [_plain(task) for task in unit.tasks]
+        tasks = unit.sent
         if not unit.ranges:
             number = self.cluster.submit(read_group, self.place, tasks, told, name="read", avoid=piece.avoid)
         elif unit.surveyed is None:
@@ -172,7 +178,7 @@ class SpreadReading(Reading):
             number = self.cluster.submit(
                 read_range,
                 self.place,
-                unit.surveyed,
+                replace(unit.surveyed, task=tasks[0]),
                 *unit.marks[piece.number],
                 name="range",
                 avoid=piece.avoid,
@@ -204,15 +210,13 @@ class SpreadReading(Reading):
 
     def _again(self, piece: _Piece, answer: Answer, error: TicklineError) -> bool:
         """Give a piece to another worker, if that may help; one that nobody took is free for all again."""
-        piece.tries += 1
-        if piece.tries >= _TRIES or not isinstance(error, ClusterError):
-            return False
-        if not answer.worker:
-            if not piece.avoid:
-                return False
+        if answer.stranded:
             piece.avoid.clear()
         else:
+            piece.tries += 1
             piece.avoid.add(answer.worker)
+            if not answer.worker or piece.tries >= _TRIES or not isinstance(error, ClusterError):
+                return False
             if not set(self.cluster.workers) - piece.avoid:
                 return False
         self.ready.appendleft(piece)
@@ -307,7 +311,8 @@ class SpreadReading(Reading):
     def _commit(self, finished: Finished) -> None:
         """Commit, and tell readers elsewhere; not so often that writing the list becomes the work."""
         super()._commit(finished)
-        if time.monotonic() - self.published_s < _PUBLISH_S or self.full is not None:
+        began_s = time.monotonic()
+        if began_s < self.publish_at_s or self.full is not None:
             return
         try:
             if self.bucket is None:
@@ -316,16 +321,12 @@ class SpreadReading(Reading):
                 self.bucket.publish_manifest(self.folder)
         except TicklineError as error:
             self._note_full(error)
-        self.published_s = time.monotonic()
+        ended_s = time.monotonic()
+        self.publish_at_s = ended_s + max(_PUBLISH_S, _PUBLISH_PAUSE * (ended_s - began_s))
 
     def _discard(self, runs: list[Run]) -> None:
         for run in runs:
             run.discard(self.folder.path)
-
-
-def _plain(task: Task) -> Task:
-    """Return a task that can go over the line: without connections."""
-    return replace(task, input=replace(task.input, _client=None))
 
 
 def _name_worker(reads: list[ReadSource], worker: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from tickline import _core
 from tickline.errors import TicklineError
-from tickline.files import Folders, Stream, WholeFile
+from tickline.files import Folders, Stream, open_output
 from tickline.pipelines.access.reduce.options import ReduceOptions
 
 __all__ = [
@@ -40,10 +40,7 @@ def open_sink(path: str, folders: Folders) -> Sink:
     """Return where the bytes go: ``-`` is standard output; a pipe or a device is written directly."""
     if path == "-":
         return Stream(sys.stdout.buffer)
-    final = Path(path)
-    if final.exists() and not final.is_file():
-        return Stream(final.open("wb"))
-    return WholeFile(final, folders)
+    return open_output(Path(path), folders)
 
 
 class Writer(Protocol):

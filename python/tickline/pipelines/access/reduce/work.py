@@ -265,7 +265,7 @@ class Job:
         """Close the source, and take away an output that is not finished."""
         if self._source is not None:
             self._source.close()
-        if self._sink is not None and not self.finished:
+        if self._sink is not None:
             self._sink.abort()
 
     def close_spool(self) -> None:
