@@ -248,14 +248,14 @@ class Taken:
     def __init__(self, reading: spread.SpreadReading, cluster: PlayedCluster) -> None:
         self.units, self.cluster, self.world = 0, cluster, cluster.world
         self.at: list[float] = []
-        self.published_s = self.cpu_s = 0.0
+        self.published_s = self.cpu_s = self.idle_s = 0.0
         commit, publish = reading._commit, reading.folder.publish
 
         def committing(finished: Any) -> None:
             commit(finished)
             self.units += 1
             self.at.append(cluster.now())
-            self.cpu_s = time.process_time()
+            self.cpu_s, self.idle_s = time.process_time(), cluster.idle_s
 
         def publishing() -> None:
             begin = time.perf_counter()
@@ -270,7 +270,7 @@ class Taken:
         world, cluster = self.world, self.cluster
         begin = world.seconds_a_unit if len(self.at) > 1 else 0.0
         rate = sum(at > begin for at in self.at) / (self.at[-1] - begin)
-        busy_s = self.at[-1] - cluster.idle_s
+        busy_s = self.at[-1] - self.idle_s
         cpu_s = self.cpu_s - cluster.begin_cpu - cluster.playing_cpu_s
         manifest = (world.store / "manifest.json").stat().st_size
         with contextlib.closing(sqlite3.connect(world.store / "ledger.sqlite")) as db:
