@@ -6,7 +6,7 @@ import queue
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +54,15 @@ class Answer:
 
 @dataclass(slots=True)
 class _Piece:
-    future: Any
+    """What is to be done, who must not do it; and, once it is given out, who may, and how often it was."""
+
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    name: str
+    avoid: frozenset[str]
+    future: Any = None
     allowed: frozenset[str] | None = None
+    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -69,7 +76,7 @@ class Cluster:
     address: str
     _client: Any
     _pieces: dict[int, _Piece] = field(default_factory=dict)
-    _done: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
+    _done: "queue.SimpleQueue[tuple[int, str]]" = field(default_factory=queue.SimpleQueue)
     _run: str = field(default_factory=lambda: secrets.token_hex(6))
     _next: int = 0
     _asked: float = 0.0
@@ -80,8 +87,10 @@ class Cluster:
     # When each one was last heard, by the clock of the scheduler and by the one here; and the last look.
     _heard: dict[str, tuple[float, float]] = field(default_factory=dict)
     _looked: float = 0.0
-    # Those that said what is wrong with them: they get work only if there is nobody else.
+    # Those that said what is wrong with them, and those that are silent: they get work only if there is
+    # nobody else.
     _unfit: set[str] = field(default_factory=set)
+    _hung: set[str] = field(default_factory=set)
 
     @property
     def client(self) -> Any:
@@ -109,7 +118,8 @@ class Cluster:
         return max(0 if self._pieces else 1, wanted - len(self._pieces))
 
     def _fit(self) -> set[str]:
-        return set(self._workers) - self._unfit or set(self._workers)
+        heard = set(self._workers) - self._hung
+        return heard - self._unfit or heard or set(self._workers)
 
     def submit(
         self, work: Callable[..., Any], *arguments: Any, name: str, avoid: Collection[str] = ()
@@ -125,7 +135,7 @@ class Cluster:
         name : str
             What the pages of the scheduler call it.
         avoid : collection of str
-            Workers that must not do it; if no other is there, anyone may.
+            Workers that must not do it; if no other is there and heard, anyone may.
 
         Returns
         -------
@@ -138,24 +148,33 @@ class Cluster:
             The scheduler is lost.
         """
         number, self._next = self._next, self._next + 1
+        piece = _Piece(work, arguments, name, frozenset(avoid))
+        self._give(number, piece)
+        self._pieces[number] = piece
+        return number
+
+    def _give(self, number: int, piece: _Piece) -> None:
+        """Give a piece to the scheduler, once more where it was there before."""
         allowed = frozenset[str]()
-        if avoid or self._unfit & set(self._workers):
-            allowed = frozenset(self._fit() - set(avoid) or set(self._workers) - set(avoid))
+        if piece.avoid or (self._unfit | self._hung) & set(self._workers):
+            heard = set(self._workers) - self._hung
+            allowed = frozenset(heard - self._unfit - piece.avoid or heard - piece.avoid or heard)
+        piece.tries += 1
+        key = f"tickline-{piece.name}-{self._run}-{number}-{piece.tries}"
         try:
             future = self._client.submit(
                 do_piece,
                 identity(),
-                work,
-                arguments,
-                key=f"tickline-{name}-{self._run}-{number}",
+                piece.work,
+                piece.arguments,
+                key=key,
                 pure=False,
                 workers=sorted(allowed) or None,
             )
         except Exception as error:  # its kind depends on how far the client has noticed it
             raise self._lost() from error
-        self._pieces[number] = _Piece(future, allowed or None)
-        future.add_done_callback(lambda _: self._done.put(number))
-        return number
+        piece.future, piece.allowed = future, allowed or None
+        future.add_done_callback(lambda _: self._done.put((number, key)))
 
     def next_answer(self) -> Answer:
         """Wait for a piece to be done, whichever is first.
@@ -172,35 +191,20 @@ class Cluster:
                 if (stranded := self._stranded()) is not None:
                     return stranded
             with contextlib.suppress(queue.Empty):
-                number = self._done.get(timeout=PING_S)
-                if number in self._pieces:
+                number, key = self._done.get(timeout=PING_S)
+                if number in self._pieces and self._pieces[number].future.key == key:
                     return self._answer(number)
 
-    def run(
-        self, work: Callable[..., Any], items: Iterable[tuple[Any, ...]], *, name: str
-    ) -> Iterator[Answer]:
-        """Do `work` for the arguments of each item; answers come as they are done, and count the items."""
-        first = self._next
-        for arguments in items:
-            while not self.room:
-                yield self._counted(self.next_answer(), first)
-            self.submit(work, *arguments, name=name)
-        while self.under_way:
-            yield self._counted(self.next_answer(), first)
-
-    @staticmethod
-    def _counted(answer: Answer, first: int) -> Answer:
-        return Answer(answer.number - first, answer.worker, answer.value, answer.error)
-
     def look(self) -> None:
-        """Ask the scheduler which workers there are, and let it take out those that are silent for too long.
+        """Ask the scheduler which workers there are; what silent ones have is given to others.
 
-        Their pieces are then done by others. One that wakes up ends: nobody waits for its answers.
+        They stay in the cluster, which may be other people's as well: a worker is also silent while
+        somebody's work lets nothing else run, and gets work again when it is heard.
 
         Raises
         ------
         ClusterError
-            It was silent for too long.
+            The scheduler was silent for too long.
         """
         self._asked = now = time.monotonic()
         try:
@@ -219,19 +223,23 @@ class Cluster:
         for address, one in found["workers"].items():
             seen, since = heard.get(address, (None, now))
             self._heard[address] = (one["last_seen"], since if seen == one["last_seen"] else now)
-            if now - self._heard[address][1] > SILENT_S:
-                self._take_out(address)
+        self._hung = {address for address, (_, since) in self._heard.items() if now - since > SILENT_S}
+        if self._hung and set(self._workers) - self._hung:
+            self._give_away()
 
-    def _take_out(self, worker: str) -> None:
-        self._workers.pop(worker, None)
-        # If that fails, the next look does it.
-        with contextlib.suppress(Exception):
-            self._client.sync(
-                self._client.scheduler.unregister,
-                address=worker,
-                stimulus_id=f"tickline-silent-{self._run}",
-                callback_timeout=PING_S,
+    def _give_away(self) -> None:
+        """Give what silent workers have to others: it may be done twice, as after a loss."""
+        try:
+            found = self._client.sync(
+                self._client.scheduler.processing, workers=sorted(self._hung), callback_timeout=PING_S
             )
+        except Exception:  # of many kinds; the next look does it
+            return
+        keys = {key for some in found.values() for key in some}
+        for number, piece in self._pieces.items():
+            if piece.future.key in keys:
+                piece.future.release()
+                self._give(number, piece)
 
     def _lost(self) -> ClusterError:
         hint = "What was committed stays; run it again when the scheduler is back: it goes on."
@@ -303,11 +311,18 @@ class Cluster:
 
     def everywhere(self, work: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """Let every worker do the same at once; return what each answered, a value or a `TicklineError`."""
-        self.look()
+        self._check()
+        while not self._workers:
+            time.sleep(PING_S / 10)
+            self._check()
         workers = self.workers
         answers = self._client.sync(self._ask, workers, work, arguments)
+        self.look()
         found: dict[str, Any] = {}
         for worker, answer in zip(workers, answers, strict=True):
+            if isinstance(answer, BaseException) and worker not in self._workers:
+                # It has left meanwhile, and will do nothing wrong.
+                continue
             value = _unanswered(worker, answer) if isinstance(answer, BaseException) else answer[1]
             found[worker] = value.error(worker) if isinstance(value, Failure) else value
         return found

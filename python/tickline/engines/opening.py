@@ -20,6 +20,8 @@ __all__ = ["open_cluster"]
 
 CONNECT_S = 15.0
 """How long a scheduler may take to answer, and the first worker to be there."""
+_START_S = 60.0
+"""How long a worker of a cluster of its own may take to start: many do it at once."""
 _TLS = "distributed.comm.tls.ca-file, .client.cert and .client.key"
 _MANUAL = "Start it with `dask scheduler`, and workers with `dask worker ADDRESS`, or use --scheduler local."
 
@@ -102,9 +104,11 @@ def _of_local_cluster(distributed: Any, workers: int, stack: contextlib.ExitStac
     quiet = {**dask.config.get(spawning), "DASK_LOGGING__DISTRIBUTED": "critical"}
     stack.enter_context(dask.config.set({spawning: quiet, "temporary-directory": folder}))
     with _stops_held_back():
-        cluster = distributed.LocalCluster(
+        cluster = _started(
+            distributed,
             n_workers=workers or cores(),
             threads_per_worker=1,
+            death_timeout=_START_S,
             # Without these two, pages of scheduler and workers would be shown to the whole network.
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
@@ -116,6 +120,16 @@ def _of_local_cluster(distributed: Any, workers: int, stack: contextlib.ExitStac
         client = distributed.Client(cluster, timeout=CONNECT_S, set_as_default=False)
         stack.callback(_close, client)
     return client
+
+
+def _started(distributed: Any, **options: Any) -> Any:
+    try:
+        return distributed.LocalCluster(**options)
+    except (AssertionError, OSError, RuntimeError, TimeoutError) as error:
+        # Dask asserts, where it closes what it has begun.
+        what = f"workers do not start on this machine ({type(error).__name__}: {error})"
+        hint = "Is there memory enough for them? Try fewer --workers, or --engine local."
+        raise ClusterError(what, where="--scheduler local", hint=hint) from error
 
 
 @contextlib.contextmanager

@@ -204,7 +204,9 @@ class Pseudonyms:
                 full = OSError(28, "No space left on device", str(self.path))
                 raise explain_os_error(full, self.path) from error
             hint = "It may be deleted (tickline access forget-addresses): only regions of new labels need it."
-            if isinstance(error, sqlite3.OperationalError):
+            if getattr(error, "sqlite_errorname", "") in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+                hint = "Somebody else reads it, such as tickline access verify: wait for that to end."
+            elif isinstance(error, sqlite3.OperationalError):
                 # The disk or its permissions; what the file holds is not concerned.
                 hint = "Check the disk and its permissions, then run it again."
             raise TicklineError(f"cannot be used ({error})", where=str(self.path), hint=hint) from error

@@ -132,8 +132,11 @@ def check_addresses(folder: "StoreFolder", add: _Add) -> None:
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-            found = db.execute("SELECT id, address FROM addresses ORDER BY id")
-            while rows := found.fetchmany(_BATCH):
+            sql = "SELECT id, address FROM addresses WHERE id > ? ORDER BY id LIMIT ?"
+            last = float("-inf")
+            # By pieces, as a statement under way keeps an ingest from opening the file for writing.
+            while rows := db.execute(sql, [last, _BATCH]).fetchall():
+                last = rows[-1][0]
                 made = pseudonyms.ids([address for _, address in rows]).tolist()
                 for (number, _), right in zip(rows, made, strict=True):
                     if unsigned(number) != right:
