@@ -268,8 +268,9 @@ class Cluster:
         return None
 
     def _answer(self, number: int) -> Answer:
-        future = self._pieces[number].future
         while True:
+            # It is another one where the piece was given away meanwhile.
+            future = self._pieces[number].future
             try:
                 worker, value = future.result(timeout=PING_S)
                 break
