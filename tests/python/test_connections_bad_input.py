@@ -104,7 +104,7 @@ def test_threads_are_no_more_than_cores_and_pieces(tmp_path: Path, monkeypatch: 
     ]:
         assert count.with_useful_threads(asked, logs).threads == threads
     assert count.with_useful_threads(replace(asked, threads=2), [str(large)]).threads == 2
-    error = too_many(asked, 2)
+    error = too_many(replace(asked, threads=2))
     assert "333.3 MB for each of 6 tables" in error.what
     assert error.hint is not None
     assert "take fewer --threads" in error.hint

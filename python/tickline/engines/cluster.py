@@ -117,9 +117,10 @@ class Cluster:
         wanted = sum(self._workers[worker] for worker in fit) + _AHEAD * len(fit)
         return max(0 if self._pieces else 1, wanted - len(self._pieces))
 
-    def _fit(self) -> set[str]:
-        heard = set(self._workers) - self._hung
-        return heard - self._unfit or heard or set(self._workers)
+    def _fit(self, avoid: frozenset[str] = frozenset()) -> set[str]:
+        """Return who should get work: who is heard, fit and not to be avoided, as far as there is anybody."""
+        heard = set(self._workers) - self._hung or set(self._workers)
+        return heard - self._unfit - avoid or heard - avoid or heard
 
     def submit(
         self, work: Callable[..., Any], *arguments: Any, name: str, avoid: Collection[str] = ()
@@ -155,10 +156,9 @@ class Cluster:
 
     def _give(self, number: int, piece: _Piece) -> None:
         """Give a piece to the scheduler, once more where it was there before."""
-        allowed = frozenset[str]()
-        if piece.avoid or (self._unfit | self._hung) & set(self._workers):
-            heard = set(self._workers) - self._hung
-            allowed = frozenset(heard - self._unfit - piece.avoid or heard - piece.avoid or heard)
+        fit = self._fit(piece.avoid)
+        # Where all are, also those may do it that come later.
+        allowed = frozenset(fit) if fit != set(self._workers) else None
         piece.tries += 1
         key = f"tickline-{piece.name}-{self._run}-{number}-{piece.tries}"
         try:
@@ -169,11 +169,11 @@ class Cluster:
                 piece.arguments,
                 key=key,
                 pure=False,
-                workers=sorted(allowed) or None,
+                workers=sorted(allowed) if allowed else None,
             )
         except Exception as error:  # its kind depends on how far the client has noticed it
             raise self._lost() from error
-        piece.future, piece.allowed = future, allowed or None
+        piece.future, piece.allowed = future, allowed
         future.add_done_callback(lambda _: self._done.put((number, key)))
 
     def next_answer(self) -> Answer:

@@ -235,7 +235,7 @@ class _Run:
         part = Part(0, 0)
         self._done[number] = (name, *put_together(name, [piece_of(count, 0)], part, {}))
         if not self._count.merge(count):
-            raise too_many(self._options, self._options.threads)
+            raise too_many(self._options)
 
     def _submit(self, todo: _Todo) -> None:
         if not todo.file.failed:
@@ -261,7 +261,7 @@ class _Run:
             return
         piece, table = answer.value
         if not file.count.add_table(table):
-            raise too_many(self._options, self._options.threads)
+            raise too_many(self._options)
         file.pieces[todo.number] = piece
         file.missing -= 1
         self._told.advance(piece.lines["bytes"])
@@ -306,7 +306,7 @@ class _Run:
             noted["bytes_not_read"] = file.size - (file.part.end - file.part.begin)
         total, rejects = put_together(file.name, pieces, file.part, noted)
         if not self._count.merge(file.count):
-            raise too_many(self._options, self._options.threads)
+            raise too_many(self._options)
         self._done[file.number] = file.name, total, rejects
 
 

@@ -149,7 +149,7 @@ class _File:
         # At once, and not when all are done: else the counts of every range would wait in memory.
         with self._mutex:
             if not self.count.merge(count):
-                raise too_many(self._options, self._options.threads)
+                raise too_many(self._options)
         return piece_of(count, first)
 
 
@@ -220,7 +220,7 @@ def _finish(waiting: list[_File], counted: Counted, options: ConnectionOptions) 
         counted.problems.append(error)
     else:
         if not counted.count.merge(file.count):
-            raise too_many(options, options.threads)
+            raise too_many(options)
         counted.accounting.append((file.name, total))
         counted.rejects += [(file.name, found) for found in rejects]
     file.close()

@@ -92,7 +92,7 @@ def add_range(
         except OSError as error:
             raise explain_os_error(error, source.path) from error
         if count.refused:
-            raise too_many(options, options.threads)
+            raise too_many(options)
         told.advance(step - position)
         position = step
     return 0
@@ -105,26 +105,27 @@ def add_stream(
     for chunk in content:
         count.feed(chunk)
         if count.refused:
-            raise too_many(options, options.threads)
+            raise too_many(options)
         told.advance(len(chunk))
     count.finish()
     if count.refused:
-        raise too_many(options, options.threads)
+        raise too_many(options)
 
 
-def too_many(options: ConnectionOptions, threads: int = 0) -> TicklineError:
+def too_many(options: ConnectionOptions, *, shared: bool = True) -> TicklineError:
     """Return the error for more hosts and counts than memory is allowed for.
 
     Parameters
     ----------
-    threads : int
-        Whose tables share it; 0 where none do.
+    shared : bool
+        Whether tables of several threads share it.
     """
     what = f"hosts and their counts need more than the {options.memory_bytes / 1e6:,.0f} MB that are allowed"
-    if threads:
-        share = options.memory_bytes / _tables(threads) / 1e6
-        what += f": {share:,.1f} MB for each of {_tables(threads)} tables, two for each thread and two more"
-    fewer = ", take fewer --threads," if threads > 1 else ""
+    if shared:
+        tables = _tables(options.threads)
+        share = options.memory_bytes / tables / 1e6
+        what += f": {share:,.1f} MB for each of {tables} tables, two for each thread and two more"
+    fewer = ", take fewer --threads," if shared and options.threads > 1 else ""
     hint = f"Allow more with --memory{fewer} or ask for a shorter window or longer buckets."
     return TicklineError(what, where="memory", hint=hint)
 

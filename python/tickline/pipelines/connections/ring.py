@@ -105,7 +105,7 @@ class Ring:
             count = self.piece()
             first, last = 2 * self._begin - 1, _LAST_NS
             if not count.merge_buckets(self._count, first=first, last=last, into=last, per=1):
-                raise too_many(self._options)
+                raise too_many(self._options, shared=False)
             self._count, self._kept = count, self._begin
 
     def piece(self) -> _core.ConnectionsCount:
@@ -121,7 +121,7 @@ class Ring:
             Memory does not do.
         """
         if piece.refused or not self._count.merge(piece):
-            raise too_many(self._options)
+            raise too_many(self._options, shared=False)
 
     def report(self, edge: int) -> tuple[_core.ConnectionsCount, ConnectionOptions]:
         """Return the counts of the window that ends at an edge, and what a single run would be told for them.
@@ -138,7 +138,7 @@ class Ring:
         cells = window.bucket_ns // self.cell_ns
         first, last = 2 * (edge - self._length) - 1, 2 * edge - 1
         if not count.merge_buckets(self._count, first=first, last=last, into=-1, per=2 * cells):
-            raise too_many(self._options)
+            raise too_many(self._options, shared=False)
         return count, options
 
     def _empty(
